@@ -1,0 +1,1 @@
+"""The HTTP application: pages and JSON over the use cases."""

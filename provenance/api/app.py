@@ -1,0 +1,66 @@
+"""Makes the application: opens the runtime, launches the jobs, mounts routes and static files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+from provenance import __version__
+from provenance.api.body import BodyLimit
+from provenance.api.errors import add_error_handlers
+from provenance.api.rendering import CONTENT_SECURITY_POLICY
+from provenance.api.routes import all_routers
+from provenance.jobs.engine import engine
+from provenance.jobs.workflows import WORKFLOWS
+from provenance.resources import find_resource
+from provenance.runtime import Runtime
+
+REQUEST_THREADS = 100  # a gateway request waits for its teacher in a thread; the writer is one thread anyway
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """The application over an open runtime; closing it closes the runtime too."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
+        await run_in_threadpool(engine.launch, runtime, WORKFLOWS)
+        yield
+        await run_in_threadpool(engine.close)
+        await run_in_threadpool(runtime.close)
+
+    app = FastAPI(
+        title="Provenance",
+        version=__version__,
+        description="Signed provenance, licence policy and audit reports for model distillation.",
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.runtime = runtime
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit, limit=runtime.settings.max_body_bytes if runtime else 0)
+    app.middleware("http")(_add_headers)
+    app.mount("/static", StaticFiles(directory=find_resource("web", "static")), name="static")
+    for router in all_routers():
+        app.include_router(router)
+    return app
+
+
+async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

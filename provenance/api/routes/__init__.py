@@ -1,0 +1,28 @@
+"""Routes by noun: the JSON interface here, pages beside it in `pages`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fastapi import APIRouter
+
+NOUNS = (
+    "health",
+    "samples",
+    "datasets",
+    "students",
+    "decisions",
+    "terms",
+    "releases",
+    "runs",
+    "models",
+    "reports",
+    "log",
+    "gateway",
+    "pages",
+)
+
+
+def all_routers() -> list[APIRouter]:
+    """The router of every noun, in the order in which they are tried."""
+    return [import_module(f"{__name__}.{noun}").router for noun in NOUNS]

@@ -1,0 +1,133 @@
+"""Decisions: what-if questions about one sample and one student, and stored ones about a dataset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from provenance.api.body import RequestBody
+from provenance.api.deps import Actor, IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, find_actor, make_id
+from provenance.errors import AuthenticationError, FieldError, MalformedError, NotFoundError
+from provenance.policy.decide import decide
+from provenance.release.build import decide_dataset
+from provenance.runtime import Runtime
+from provenance.store.log import MAX_INDEX, find_content, get_head, get_statement, list_statements
+from provenance.store.releases import get_release
+from provenance.store.samples import check_selection
+from provenance.store.session import read_session
+
+router = APIRouter(prefix="/api/v1/decisions", tags=["decisions"])
+Action = Literal["train", "release", "publish", "serve"]
+
+
+class DecisionRequest(RequestBody):
+    """`{sample, student, action?, at?, agreements?}` asks what if; `{dataset | release, student, action?}` is stored."""
+
+    sample: dict[str, Any] | None = None
+    dataset: str | None = None
+    release: str | None = None
+    selection: dict[str, Any] = Field(default_factory=dict)
+    student: dict[str, Any] | str
+    action: Action = "train"
+    at: str | None = None
+    agreements: list[dict[str, Any]] = Field(default_factory=list)
+
+
+@router.post("")
+def post_decision(
+    body: DecisionRequest,
+    response: Response,
+    runtime: RuntimeDep,
+    _: ReaderDep,
+    actor: Annotated[Actor | None, Depends(find_actor)],
+    key: IdempotencyDep,
+) -> dict[str, Any]:
+    """Ask the policies. A what-if changes nothing and is open to readers; a stored decision needs a token."""
+    if body.sample is not None:
+        if not isinstance(body.student, dict):
+            raise MalformedError("student: expected student facts", FieldError("student", body.student, "an object"))
+        return _what_if(runtime, body.sample, body.student, body)
+    if actor is None:
+        raise AuthenticationError("a stored decision needs a token; a what-if (`sample`) does not")
+    actor.require("release")
+    if not isinstance(body.student, str):
+        raise MalformedError(
+            "student: expected a declared student", FieldError("student", body.student, "an id or name")
+        )
+    dataset, selection = _subject(runtime, body)
+    predicate = decide_dataset(
+        runtime,
+        make_id("dec", key),
+        dataset=dataset,
+        selection=selection,
+        student=body.student,
+        action=body.action,
+    )
+    response.status_code = 201
+    with read_session(runtime.engine) as session:
+        return _stored(session, predicate["id"])
+
+
+def _what_if(
+    runtime: Runtime, sample: dict[str, Any], student: dict[str, Any], body: DecisionRequest
+) -> dict[str, Any]:
+    with read_session(runtime.engine) as session:
+        size = get_head(session).size
+    today = runtime.clock().date()
+    answer = decide(
+        sample,
+        student,
+        action=body.action,
+        at=body.at or today,
+        today=today,
+        agreements=body.agreements,
+        catalogue=runtime.catalogue,
+        pack=runtime.pack,
+    )
+    return {**answer, "log_size": size}
+
+
+def _subject(runtime: Runtime, body: DecisionRequest) -> tuple[str, dict[str, str]]:
+    if body.release is not None:
+        with read_session(runtime.engine) as session:
+            release = get_release(session, body.release)
+            if release["decision"] is None:
+                raise NotFoundError(f"release {body.release} is not in the log yet; its state is {release['state']}")
+            decision = get_statement(session, "decision", release["decision"]["id"]).predicate
+        return decision["selection"]["dataset"], decision["selection"]["filter"]
+    if body.dataset is None:
+        expected = "sample, dataset or release"
+        raise MalformedError(f"what is decided about: expected {expected}", FieldError("dataset", None, expected))
+    return body.dataset, check_selection(body.selection)
+
+
+@router.get("")
+def index_decisions(
+    session: SessionDep,
+    _: ReaderDep,
+    before: Annotated[int | None, Query(ge=0, le=MAX_INDEX)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> dict[str, Any]:
+    """Stored decisions, newest first."""
+    rows = list_statements(session, "decision", before=before, limit=limit)
+    return {"decisions": [{"entry": row.index, **row.predicate} for row in rows]}
+
+
+@router.get("/{identifier}")
+def show_decision(identifier: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """One stored decision with its whole answer and the answer for each fact class."""
+    return _stored(session, identifier)
+
+
+def _stored(session: Any, identifier: str) -> dict[str, Any]:
+    row = get_statement(session, "decision", identifier)
+    content = find_content(session, row.index) or {"answer": {}, "classes": []}
+    return {
+        **content["answer"],
+        "id": identifier,
+        "entry": row.index,
+        "statement": row.predicate,
+        "classes": content["classes"],
+    }

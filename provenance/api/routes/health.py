@@ -1,0 +1,29 @@
+"""Is the service alive; is it ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from provenance import __version__
+from provenance.api.deps import RuntimeDep, SessionDep
+from provenance.errors import UnavailableError
+from provenance.store.log import get_head
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+def show_health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+@router.get("/readyz")
+def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
+    """The database answers and publication keeps up."""
+    failure = runtime.publisher.failure if runtime.publisher else None
+    if failure is not None:
+        raise UnavailableError(f"the log cannot be published: {failure}")
+    return {"status": "ok", "tree_size": get_head(session).size}

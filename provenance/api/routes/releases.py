@@ -1,0 +1,123 @@
+"""Releases: ask for one, see how it went, fetch it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from provenance.api.body import RequestBody
+from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
+from provenance.errors import FieldError, MalformedError, NotFoundError
+from provenance.jobs.engine import engine
+from provenance.ledger.append import format_time
+from provenance.policy.gate import select_classes
+from provenance.release.build import release_folder
+from provenance.report.evidence import bundle_release
+from provenance.runtime import Runtime
+from provenance.store.jobs import create_job
+from provenance.store.log import get_head
+from provenance.store.releases import get_release, list_releases, next_version
+from provenance.store.samples import check_selection
+from provenance.store.session import write_session
+from provenance.store.students import get_student
+
+router = APIRouter(prefix="/api/v1/releases", tags=["releases"])
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+
+
+class ReleaseRequest(RequestBody):
+    """A release of `dataset` (or of a `selection` of it) for a declared `student`, under `name`."""
+
+    dataset: str
+    student: str
+    name: str
+    selection: dict[str, Any] = Field(default_factory=dict)
+
+
+@router.post("", status_code=202)
+def post_release(
+    body: ReleaseRequest, response: Response, runtime: RuntimeDep, actor: WriterDep, key: IdempotencyDep
+) -> dict[str, Any]:
+    """Build a release: the answer comes at once, the building goes on; see `status_url`."""
+    actor.require("release")
+    if not NAME.fullmatch(body.name):
+        expected = "lower-case letters, digits, . _ -, at most 80"
+        raise MalformedError(f"name: expected {expected}", FieldError("name", body.name, expected))
+    selection = check_selection(body.selection)
+    identifier = make_id("rel", key)
+    with write_session(runtime.engine) as session:
+        select_classes(session, body.dataset, selection, get_head(session).size)
+        get_student(session, body.student)
+        request = {
+            "dataset": body.dataset,
+            "selection": selection,
+            "student": body.student,
+            "name": body.name,
+            "version": next_version(session, body.name, identifier),
+        }
+        create_job(session, identifier=identifier, kind="release", request=request, now=format_time(runtime.clock()))
+    engine.start("release", identifier)
+    url = f"/api/v1/releases/{identifier}"
+    response.headers["Location"] = url
+    return {"id": identifier, "name": body.name, "version": request["version"], "status_url": url}
+
+
+@router.get("")
+def index_releases(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """All releases, newest first, those in building among them."""
+    return {"releases": list_releases(session)}
+
+
+@router.get("/{reference}")
+def show_release(reference: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """One release, by id or `name@version`."""
+    return get_release(session, reference)
+
+
+@router.get("/{reference}/manifest")
+def show_manifest(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The manifest, byte for byte as it was signed."""
+    return _file(runtime, get_release(session, reference), "manifest.json", "application/json")
+
+
+@router.get("/{reference}/attestation")
+def show_attestation(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The DSSE attestation over manifest and shards."""
+    return _file(runtime, get_release(session, reference), "attestation.json", "application/json")
+
+
+@router.get("/{reference}/card")
+def show_card(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The dataset card (README.md)."""
+    return _file(runtime, get_release(session, reference), "README.md", "text/markdown")
+
+
+@router.get("/{reference}/evidence")
+def show_evidence(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> Response:
+    """The evidence bundle of a release; `provenance verify` checks it offline."""
+    data = bundle_release(runtime, session, reference)
+    headers = {"Content-Disposition": f'attachment; filename="{reference}-evidence.zip"'}
+    return Response(data, media_type="application/zip", headers=headers)
+
+
+@router.get("/{reference}/data/{path:path}")
+def show_data(reference: str, path: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """One shard; only files that the manifest names are there."""
+    release = get_release(session, reference)
+    wanted = path if path.startswith("data/") else f"data/{path}"
+    if wanted not in {file["path"] for file in release["files"]}:
+        raise NotFoundError(f"release {reference} has no file {path!r}")
+    return _file(runtime, release, wanted, "application/vnd.apache.parquet")
+
+
+def _file(runtime: Runtime, release: dict[str, Any], name: str, media_type: str) -> FileResponse:
+    path = release_folder(runtime, release["name"], release["version"]) / name
+    if not path.is_file():
+        raise NotFoundError(
+            f"release {release['name']}@{release['version']} has no {name}: its state is {release['state']}"
+        )
+    return FileResponse(path, media_type=media_type, filename=path.name)

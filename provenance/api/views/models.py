@@ -1,0 +1,73 @@
+"""Pages about models: teacher and student are one kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from provenance.api.views.common import File, Link, Page, Time
+from provenance.api.views.decisions import Answer, Condition
+from provenance.api.views.runs import Comparison
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model of the list; `kind` is hosted, open-weights, trained, or not registered; `samples` counts what it generated."""
+
+    id: str
+    provider: str
+    name: str
+    kind: str
+    license: str | None
+    parameters_count: int | None
+    samples: int
+
+
+@dataclass(frozen=True)
+class ModelsPage(Page):
+    """`/models`: which models the record knows."""
+
+    template: ClassVar[str] = "models/list.html"
+    section: ClassVar[str] = "Training"
+    rows_field: ClassVar[str | None] = "rows"
+
+    rows: Sequence[ModelRow]
+
+
+@dataclass(frozen=True)
+class ModelPage(Page):
+    """`/models/{id}`: where it comes from, what it carries on, what was measured.
+
+    `conditions` are inherited by whoever trains on its outputs; `teacher_id` is how a sample names it as teacher.
+    `publishing` is what the policies answer today for the action `publish`, None where it was not trained here.
+    `terms_url` leads to its provider's terms where they are on record.
+    `entry_index` is None for a teacher that samples name and nobody registered.
+    """
+
+    template: ClassVar[str] = "models/show.html"
+    section: ClassVar[str] = "Training"
+    rows_field: ClassVar[str | None] = "files"
+
+    id: str
+    provider: str
+    name: str
+    kind: str
+    revision: str | None
+    weights_digest: str | None
+    license: str | None
+    parameters_count: int | None
+    parents: Sequence[Link]
+    children: Sequence[Link]
+    run_id: str | None
+    release: str | None
+    conditions: Sequence[Condition]
+    files: Sequence[File]
+    evaluation: Sequence[Comparison]
+    limits: Sequence[str]
+    entry_index: int | None
+    teacher_id: str
+    samples: int
+    terms_url: str | None = None
+    publishing: Answer | None = None
+    publishing_asked_at: Time | None = None

@@ -1,0 +1,123 @@
+"""Pages about training runs: the list, and one run, live while it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provenance.api.views.common import Link, Page, Time
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run of the list; `state` is queued, running, done, failed, cancelled or lost."""
+
+    id: str
+    state: str
+    student: str
+    release: str
+    recipe: str
+    step: int
+    total_steps: int | None
+    started_at: Time | None
+
+
+@dataclass(frozen=True)
+class RunsPage(Page):
+    """`/runs`: which runs there are, newest first."""
+
+    template: ClassVar[str] = "runs/list.html"
+    section: ClassVar[str] = "Training"
+    rows_field: ClassVar[str | None] = "rows"
+
+    rows: Sequence[RunRow]
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The training loss at one step, in nats per token."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured value with its interval, where one was computed."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One task: teacher, student before and after training. `better` is lower or higher; `n` counts the items measured."""
+
+    task: str
+    unit: str
+    better: str
+    n: int | None
+    teacher: Measure | None
+    before: Measure | None
+    student: Measure | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the run used. `flops_method` and `energy_method` say how it was computed: measured or estimated, and by what."""
+
+    device: str | None
+    isolation: str | None
+    seconds: float | None
+    flops: float | None
+    flops_method: str | None
+    energy_kwh: float | None
+    energy_method: str | None
+
+
+@dataclass(frozen=True)
+class RunPage(Page):
+    """`/runs/{id}`: was it permitted, how goes it, what did it cost, what can the student do.
+
+    `losses` holds every `loss_every`-th step. `events_url` gives the live events.
+    `limits` says in words what was not measured and what the student cannot do.
+    """
+
+    template: ClassVar[str] = "runs/show.html"
+    section: ClassVar[str] = "Training"
+    rows_field: ClassVar[str | None] = "losses"
+
+    id: str
+    state: str
+    student: str
+    release: str
+    decision_id: str | None
+    verdict: str | None
+    unmet_conditions: int
+    base_model: str | None
+    recipe: str
+    started_at: Time | None
+    finished_at: Time | None
+    step: int
+    total_steps: int | None
+    loss: float | None
+    tokens_per_second: float | None
+    eta_seconds: float | None
+    losses: Sequence[LossPoint]
+    events_url: str
+    cost: Cost
+    comparisons: Sequence[Comparison]
+    limits: Sequence[str]
+    samples: int | None
+    tokens: int | None
+    seed: int | None
+    config: Mapping[str, Any]
+    code_digest: str | None
+    environment_digest: str | None
+    sample_ids_digest: str | None
+    entries: Sequence[Link]
+    model_id: str | None
+    error: str | None
+    loss_every: int = 1

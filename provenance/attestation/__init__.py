@@ -1,0 +1,1 @@
+"""in-toto statements, the DSSE envelopes around them, and what our predicates must hold."""

@@ -1,0 +1,144 @@
+"""What the predicate of each kind must hold, and which key signs it, as tables.
+
+- A form is a list of `field:type`; `?` after the type allows null (not known). A field that is missing is an error:
+  unknown is written, never left out. Further fields are free, so that version 1 can grow.
+- Types: `str` (not empty), `int` (a count, never negative), `bool`, `list`, `map`, `digest`, `time` (RFC 3339, UTC, Z).
+- `PURPOSES` names the one key that signs a kind; samples are signed through their batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from provenance.canonical import parse_digest
+from provenance.errors import FieldError, MalformedError, StatementError
+
+FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "access": "actor:str act:str target:str? reason:str? at:time",
+        "agreement": "id:str",
+        "batch": "capture:str collector:str count:int root:digest",
+        "capture": "id:str dataset:str collector:str opened_at:time code:map? source:str?",
+        "curation": "id:str",
+        "decision": "id:str action:str student:map selection:map? log_size:int policy:map terms_digest:digest? "
+        "verdict:verdict counts:map? classes:list answer_digest:digest",
+        "erasure": "id:str",
+        "exception": "id:str",
+        "key": "purpose:purpose name:str algorithm:str keyid:str valid_from:time valid_to:time? state:state",
+        "model": "id:str provider:str name:str revision:str? weights_digest:digest? kind:str license:str? "
+        "parents:list run:str? conditions:list",
+        "policy": "id:str digest:digest packs:list author:str? approver:str?",
+        "recall": "id:str",
+        "release": "id:str name:str dataset:str student:any decision:map log_size:int state:str counts:map "
+        "files:files manifest_digest:digest? conditions:list",
+        "report": "id:str kind:str subject:map log_size:int files:files previous:str?",
+        "run": "id:str phase:str release:any student:any recipe:str? at:time",
+        "sample": "capture:str dataset:str teacher:map role:str generated_at:time account:map? terms:list "
+        "prompt_commitment:digest completion_commitment:digest parameters:map? usage:map? request_id:str? "
+        "prompt_origin:map? source_dataset:map? parents:list evidence:grade fact_class:digest external_id:str? "
+        "logged_at:time",
+        "student": "id:str facts:map digest:digest",
+        "terms": "id:str provider:str document_digest:digest? effective_from:any effective_to:any",
+        "witness": "name:str",
+    }
+)
+
+PURPOSES: Mapping[str, str] = MappingProxyType(
+    {
+        "batch": "collector",
+        "capture": "collector",
+        "curation": "collector",
+        "model": "release",
+        "release": "release",
+        "report": "release",
+        "run": "release",
+        "access": "authority",
+        "agreement": "authority",
+        "decision": "authority",
+        "erasure": "authority",
+        "exception": "authority",
+        "key": "authority",
+        "policy": "authority",
+        "recall": "authority",
+        "student": "authority",
+        "terms": "authority",
+        "witness": "authority",
+    }
+)
+
+KEY_PURPOSES = ("log", "collector", "authority", "release", "witness")
+KEY_STATES = ("active", "retired", "revoked")
+VERDICTS = ("allow", "allow-with-conditions", "review", "deny")
+EVIDENCE_GRADES = ("claimed", "declared", "recorded", "replayed")
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z\Z")
+
+
+def signing_purpose(kind: str) -> str:
+    """The purpose of the key that signs statements of `kind`.
+
+    Raises:
+        StatementError: the kind is unknown, or a sample (signed through its batch).
+    """
+    if kind not in PURPOSES:
+        raise StatementError(f"no key signs {kind!r} statements", FieldError("kind", kind, ", ".join(sorted(PURPOSES))))
+    return PURPOSES[kind]
+
+
+def check_predicate(kind: str, predicate: Mapping[str, Any]) -> None:
+    """Check that a predicate has the fields of its kind.
+
+    Args:
+        kind: one of `statement.KINDS`.
+        predicate: the predicate, parsed.
+    Raises:
+        StatementError: a field is missing or has another form; the error names it.
+    """
+    if kind not in FORMS:
+        raise StatementError(f"unknown kind {kind!r}", FieldError("kind", kind, ", ".join(FORMS)))
+    for item in FORMS[kind].split():
+        name, _, form = item.partition(":")
+        if name not in predicate:
+            raise StatementError(f"{kind}: {name} is missing", FieldError(name, None, form))
+        value = predicate[name]
+        if value is None and form.endswith("?"):
+            continue
+        if not _CHECKS[form.removesuffix("?")](value):
+            raise StatementError(f"{kind}: {name} has another form than {form}", FieldError(name, value, form))
+
+
+def _is_digest(value: Any) -> bool:
+    try:
+        parse_digest(value)
+    except MalformedError:
+        return False
+    return True
+
+
+def _is_files(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and isinstance(item.get("path"), str) and _is_digest(item.get("digest"))
+        for item in value
+    )
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
+    {
+        "any": lambda value: True,  # noqa: ARG005  # present is all that is asked
+        "str": lambda value: isinstance(value, str) and value != "",
+        "int": lambda value: type(value) is int and value >= 0,
+        "bool": lambda value: isinstance(value, bool),
+        "list": lambda value: isinstance(value, list),
+        "map": lambda value: isinstance(value, dict),
+        "digest": _is_digest,
+        "files": _is_files,
+        "time": lambda value: isinstance(value, str) and _TIME.match(value) is not None,
+        "verdict": lambda value: value in VERDICTS,
+        "grade": lambda value: value in EVIDENCE_GRADES,
+        "purpose": lambda value: value in KEY_PURPOSES,
+        "state": lambda value: value in KEY_STATES,
+    }
+)

@@ -1,0 +1,1 @@
+"""From a teacher's output to a signed entry."""

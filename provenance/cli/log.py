@@ -1,0 +1,137 @@
+"""`provenance log`: the transparency log of the local data directory, checked and exported without the service."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from provenance.cli.local import read_database, read_keys
+from provenance.cli.output import JsonOption, print_json, print_line, show_progress
+from provenance.errors import FieldError, MalformedError
+
+app = typer.Typer(help="The log: check, prove, export.", no_args_is_help=True)
+FAILED = 6
+
+
+@app.command("verify")
+def verify(as_json: JsonOption = False) -> None:
+    """Check the whole log: entries, tiles, root, signatures, batches, words. Works with the service stopped."""
+    audit = _audit()
+    if as_json:
+        print_json(audit.to_json())
+    else:
+        print_line(
+            f"{audit.entries:,} entries of a tree of {audit.size:,}: {audit.signatures:,} envelopes, {audit.batches:,} batches"
+        )
+        print_line(f"{audit.words:,} prompts and completions open their commitments, {audit.erased:,} were erased")
+        for item in audit.findings:
+            print_line(f"step {item.step}: {item.said}")
+        if audit.failed > len(audit.findings):
+            print_line(f"and {audit.failed - len(audit.findings):,} more")
+        if not audit.ok:
+            first = audit.first_bad_index
+            print_line(f"first bad index: {'none: only the whole does not add up' if first is None else first}")
+        print_line("the log verifies" if audit.ok else "VERIFICATION FAILED")
+    if not audit.ok:
+        raise typer.Exit(FAILED)
+
+
+def _audit() -> Any:
+    from provenance.cli.connect import local_settings
+    from provenance.ledger.signonce import SignOnce
+
+    settings = local_settings()
+    records = read_keys(settings)
+    register = settings.data_dir / "keys" / "signed"
+    signed = SignOnce(register).last() if register.exists() else None  # before the snapshot: it may only be older
+    with read_database() as (_, session), show_progress() as progress:
+        from provenance.ledger.audit import audit_log
+        from provenance.ledger.note import parse_vkey
+
+        task = progress.add_task("entries", total=None)
+        vkeys = [parse_vkey(item.vkey) for item in records if item.vkey and item.state != "revoked"]
+        return audit_log(
+            session,
+            vkeys,
+            signed=signed,
+            progress=lambda done, size: progress.update(task, completed=done, total=size),
+        )
+
+
+@app.command("proof")
+def proof(
+    index: Annotated[int, typer.Argument(help="Index of the entry.", min=0)],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the .tlog-proof to this file.")] = None,
+) -> None:
+    """Print the inclusion proof of an entry (`.tlog-proof`)."""
+    with read_database() as (_, session):
+        from provenance.ledger.prove import Prover
+
+        text = Prover(session).proof_text(index)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(output, text.encode())
+
+
+@app.command("consistency")
+def consistency(
+    old_size: Annotated[int, typer.Argument(help="A tree size that somebody kept.", min=1)], as_json: JsonOption = False
+) -> None:
+    """Print the proof that a smaller tree is a prefix of this log."""
+    with read_database() as (_, session):
+        from provenance.ledger.prove import Prover
+
+        prover = Prover(session)
+        if old_size > prover.head.size:
+            expected = f"1 to {prover.head.size}"
+            raise MalformedError(
+                f"old size: expected {expected}, got {old_size}", FieldError("old_size", old_size, expected)
+            )
+        hashes = [b64encode(value).decode() for value in prover.consistency(old_size)]
+        answer = {
+            "old_size": old_size,
+            "new_size": prover.head.size,
+            "proof": hashes,
+            "checkpoint": prover.head.checkpoint,
+        }
+    if as_json:
+        print_json(answer)
+        return
+    print_line(f"old {old_size}, new {answer['new_size']}")
+    for value in hashes:
+        print_line(value)
+
+
+@app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where to; made when missing.")], as_json: JsonOption = False
+) -> None:
+    """Write the log as static files (C2SP tlog-tiles): checkpoint, verifier keys, tiles, entry bundles."""
+    with read_database() as (settings, session):
+        from provenance.ledger.publish import publish
+
+        vkeys = [item.vkey for item in read_keys(settings) if item.vkey and item.state != "revoked"]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            size = publish(session, folder, vkeys)
+        except OSError as exc:
+            raise MalformedError(
+                f"{folder} cannot be written: {exc.strerror}", FieldError("folder", str(folder), "a writable folder")
+            ) from exc
+    if as_json:
+        print_json({"folder": str(folder), "tree_size": size})
+    else:
+        print_line(f"{size:,} entries in {folder}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as exc:
+        raise MalformedError(
+            f"{path} cannot be written: {exc.strerror}", FieldError("output", str(path), "a writable file")
+        ) from exc

@@ -1,0 +1,70 @@
+"""`provenance run`: training runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from provenance.cli.connect import open_client
+from provenance.cli.output import JsonOption, print_json, print_line, print_table
+from provenance.cli.train import print_run
+
+app = typer.Typer(help="Training runs.", no_args_is_help=True)
+COLUMNS = ("id", "state", "release", "student", "recipe", "model")
+RunArgument = Annotated[str, typer.Argument(help="Id of a run.")]
+
+
+@app.command("list")
+def list_all(as_json: JsonOption = False) -> None:
+    """List runs, newest first."""
+    with open_client() as client:
+        rows = client.get("/api/v1/runs")["runs"]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows), empty="No run.")
+
+
+@app.command("show")
+def show(identifier: RunArgument, as_json: JsonOption = False) -> None:
+    """Show a run."""
+    with open_client() as client:
+        run = client.get(f"/api/v1/runs/{identifier}")
+    if as_json:
+        print_json(run)
+    else:
+        print_run(run)
+
+
+@app.command("logs")
+def logs(identifier: RunArgument, as_json: JsonOption = False) -> None:
+    """Follow a run's events until it ends."""
+    with open_client() as client, client.download(f"/api/v1/runs/{identifier}/events") as chunks:
+        from provenance.client.events import iterate_events
+
+        for event in iterate_events(chunks):
+            if as_json:
+                sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
+                sys.stdout.flush()
+            else:
+                print_line(_format(event))
+
+
+@app.command("cancel")
+def cancel(identifier: RunArgument, as_json: JsonOption = False) -> None:
+    """Ask a run to stop at its next step."""
+    with open_client() as client:
+        answer = client.post(f"/api/v1/runs/{identifier}/cancel")
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(f"{answer['id']}: asked to stop; its state is {answer['state']}")
+
+
+def _format(event: dict[str, Any]) -> str:
+    rest = {name: value for name, value in event.items() if name not in {"event", "type", "at", "time"}}
+    head = " ".join(str(event[name]) for name in ("at", "time", "event", "type") if event.get(name))
+    return f"{head} {' '.join(f'{name}={value}' for name, value in rest.items())}".strip()

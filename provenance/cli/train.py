@@ -1,0 +1,57 @@
+"""`provenance train`: train a student on a release that it is allowed to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from provenance.cli.connect import open_client
+from provenance.cli.files import read_object
+from provenance.cli.output import JsonOption, print_fields, print_json, print_line
+from provenance.cli.release import error_of_job, wait_for
+
+
+def train(
+    release: Annotated[str, typer.Option(help="NAME@VERSION or id.")],
+    student: Annotated[str, typer.Option(help="Name or id of the student that the release was made for.")],
+    recipe: Annotated[str, typer.Option(help="sft, kd or on-policy.")] = "sft",
+    config: Annotated[Path | None, typer.Option(help="JSON: settings of the recipe.")] = None,
+    backend: Annotated[str, typer.Option(help="Where it runs; local is this service's machine.")] = "local",
+    gpus: Annotated[int, typer.Option(help="GPUs to use; 0 takes what there is.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Launch a training run and watch it. Exits 5, with the decision, where the release does not allow it."""
+    body: dict[str, Any] = {
+        "release": release, "student": student, "recipe": recipe, "config": read_object(config) if config else {},
+        "backend": backend, "gpus": gpus, "seed": seed,
+    }  # fmt: skip
+    with open_client() as client:
+        made = client.post("/api/v1/runs", body)
+        run = wait_for(client, made["status_url"], "run") if wait else client.get(made["status_url"])
+    if as_json:
+        print_json(run)
+    else:
+        print_run(run)
+    if wait and run["state"] != "done":
+        raise error_of_job("run", run)
+
+
+def print_run(run: Mapping[str, Any]) -> None:
+    """A run for people."""
+    print_fields(
+        {name: run.get(name) for name in ("id", "state", "release", "student", "recipe", "model", "created_at")}
+    )
+    said = run.get("statement") or {}
+    for name, value in (said.get("metrics") or {}).items():
+        print_line(f"{name}: {value}")
+    for name in ("steps", "tokens", "flops", "energy_kwh"):
+        if said.get(name) is not None:
+            print_line(f"{name}: {said[name]}")
+    if run.get("error"):
+        error = run["error"]
+        print_line(f"error: {error.get('detail', error) if isinstance(error, Mapping) else error}")

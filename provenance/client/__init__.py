@@ -1,0 +1,1 @@
+"""The SDK: record samples from a pipeline, load verified releases. Imports no server code."""

@@ -1,0 +1,176 @@
+"""Load a release, verified: nothing of it reaches the caller before every check has passed.
+
+ 1. Attestation: signed by a release key; it is about this manifest and these files.
+ 2. State: not blocked, withdrawn or recalled, and made for this student.
+ 3. Files: each has the digest and size of the manifest. What is parsed are the bytes that were hashed.
+ 4. Rows: the entries hash to the manifest's leaves root, and say what the columns say; prompt and completion open
+    the commitments of their entry.
+
+A folder is checked alike; without a service its state cannot be asked, and the keys to trust must be handed in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from provenance.canonical import sha256_digest
+from provenance.client.check import Keys, Manifest, check_manifest
+from provenance.client.fetch import fetch_files
+from provenance.client.rows import check_rows
+from provenance.errors import DigestMismatchError, FieldError, ManifestError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from provenance.client.client import Client
+
+MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024
+MANIFEST, ATTESTATION = "manifest.json", "attestation.json"
+
+
+def load_release(
+    release: str | Path,
+    *,
+    student: str | None = None,
+    split: str = "train",
+    keys: Keys | None = None,
+    client: Client | None = None,
+    cache_dir: str | Path | None = None,
+) -> Dataset:
+    """A verified `datasets.Dataset` of a release, or an error that says what failed.
+
+    Args:
+        release: `name@version`, an id, or the folder of a release.
+        student: name or id of the student that will learn from it; a release made for another is refused.
+        split: `train` or `test`.
+        keys: release keys that you trust, as `provenance keys list --json` prints them; the service's without it.
+        client: the service to ask; the one of the environment without it.
+        cache_dir: where downloaded files are kept; they are checked each time.
+    Raises:
+        SignatureError: the attestation is not by a release key.
+        DigestMismatchError: manifest, file, entry or words were altered.
+        DeniedError: the release is blocked, withdrawn, recalled, or for another student.
+        UnavailableError: the service does not answer, or `datasets` is not installed.
+    """
+    datasets = _require("datasets")
+    found = _open(release, student, keys, client, Path(cache_dir) if cache_dir is not None else None)
+    return _pick(datasets, found, split)
+
+
+def verify_release(
+    release: str | Path, *, student: str | None = None, keys: Keys | None = None, client: Client | None = None
+) -> Mapping[str, Any]:
+    """Check a release as `load_release` does, and answer with its manifest."""
+    return _open(release, student, keys, client, None).manifest.value
+
+
+def pull_release(client: Client, release: str, folder: Path, *, student: str | None = None) -> Mapping[str, Any]:
+    """Fetch a release into `folder`, checked as `load_release` does; the answer is its manifest."""
+    where = f"/api/v1/releases/{release}"
+    found = _open(release, student, None, client, folder, exact=True)
+    for name in ("manifest", "attestation"):
+        (folder / f"{name}.json").write_bytes(client.get_bytes(f"{where}/{name}"))
+    (folder / "README.md").write_bytes(client.get_bytes(f"{where}/card"))
+    check_manifest(
+        (folder / MANIFEST).read_bytes(), (folder / ATTESTATION).read_bytes(), None, client, student, reference=release
+    )
+    return found.manifest.value
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A release that was checked, with its tables by path."""
+
+    manifest: Manifest
+    tables: Mapping[str, Any]
+
+
+def _open(
+    release: str | Path,
+    student: str | None,
+    keys: Keys | None,
+    client: Client | None,
+    cache: Path | None,
+    *,
+    exact: bool = False,
+) -> _Opened:
+    parquet = _require("pyarrow.parquet")
+    folder = Path(release)
+    local = folder.is_dir() and not exact
+    if client is None and not (local and keys is not None and not os.environ.get("PROVENANCE_URL")):
+        from provenance.client.client import Client
+
+        client = Client()
+    if local:
+        parts = (_read_small(folder / MANIFEST), _read_small(folder / ATTESTATION))
+        manifest = check_manifest(*parts, keys, client, student, reference=None)
+    elif client is None:
+        raise NotFoundError(f"there is no folder {folder}, and no service to ask for a release of this name")
+    else:
+        where = f"/api/v1/releases/{release}"
+        parts = (client.get_bytes(f"{where}/manifest"), client.get_bytes(f"{where}/attestation"))
+        manifest = check_manifest(*parts, keys, client, student, reference=str(release))
+        base = cache if cache is not None else platformdirs.user_cache_path("provenance") / "releases"
+        folder = base if exact else base / manifest.digest.removeprefix("sha256:")
+        fetch_files(client, where, manifest, folder)
+    tables = {item["path"]: _read_table(parquet, folder, item) for item in manifest.value["files"]}
+    check_rows(manifest.value, tables)
+    return _Opened(manifest, tables)
+
+
+def _require(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as exc:
+        raise UnavailableError(
+            f"loading a release needs the package {exc.name}: pip install 'provenance-ledger[train]' (or [server])"
+        ) from exc
+
+
+def _read_small(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_SMALL_FILE_BYTES:
+            raise ManifestError(f"{path} is larger than {MAX_SMALL_FILE_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as exc:
+        raise NotFoundError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _read_table(parquet: Any, folder: Path, item: Mapping[str, Any]) -> Any:
+    # One thread: Arrow's own abort the process when it ends while they do, and hashing is the dear part anyway.
+    return parquet.ParquetFile(_source(folder, item), pre_buffer=False).read(use_threads=False)
+
+
+def _source(folder: Path, item: Mapping[str, Any]) -> Any:
+    import pyarrow
+
+    # One read for the digest and for the parser: a file that changes in between is not believed.
+    data = (folder / item["path"]).read_bytes() if (folder / item["path"]).exists() else b""
+    digest = sha256_digest(data)
+    if digest != item["digest"] or len(data) != item["size_bytes"]:
+        raise DigestMismatchError(
+            f"{item['path']} was altered: it is {digest} ({len(data):,} bytes); "
+            f"the manifest says {item['digest']} ({item['size_bytes']:,} bytes)"
+        )
+    return pyarrow.BufferReader(data)
+
+
+def _pick(datasets: Any, found: _Opened, split: str) -> Dataset:
+    import pyarrow
+
+    tables, manifest = found.tables, found.manifest
+    parts = [table for path, table in sorted(tables.items()) if path.startswith(f"data/{split}-")]
+    if not parts:
+        known = ", ".join(sorted({path.removeprefix("data/").split("-")[0] for path in tables})) or "none"
+        raise NotFoundError(f"the release has no split {split!r}; it has {known}", FieldError("split", split, known))
+    dataset: Dataset = datasets.Dataset(datasets.table.InMemoryTable(pyarrow.concat_tables(parts)))
+    dataset.info.description = f"{manifest.value['name']}@{manifest.value['version']} {manifest.digest}"
+    return dataset

@@ -1,0 +1,15 @@
+"""Which workflow does which kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from provenance.jobs.releases import build_release
+from provenance.jobs.reports import build_report
+from provenance.jobs.runs import train_student
+
+WORKFLOWS: Mapping[str, Callable[[str], None]] = {
+    "release": build_release,
+    "report": build_report,
+    "run": train_student,
+}

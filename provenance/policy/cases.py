@@ -1,0 +1,183 @@
+"""Cases that counsel reads and tests run: facts in, and the verdict, document, clause and conditions that must come out.
+
+- `students.yaml` holds named students; a case takes one and writes only what differs.
+- A case that expects nothing but a verdict still pins the verdict; `rule`, `document`, `clause` pin one reason,
+  `documents` all that bind, `conditions` statuses, `unknown` the facts that are missing, `remedy` an offered change.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provenance.errors import MalformedError, PolicyDocumentError
+from provenance.policy.decide import decide
+from provenance.policy.pack import Pack
+from provenance.policy.verdict import VERDICTS
+from provenance.resources import find_resource
+from provenance.terms.catalogue import Catalogue
+from provenance.terms.days import parse_day
+from provenance.terms.yaml_file import read_yaml
+
+STUDENTS_FILE = "students.yaml"
+_CASE_FIELDS = frozenset({"name", "sample", "student", "action", "at", "agreements", "expect"})
+_EXPECT_FIELDS = frozenset(
+    {"verdict", "rule", "document", "clause", "route", "documents", "conditions", "unknown", "remedy"}
+)
+_TEACHER_FIELDS = ("route", "host", "revision", "obtained_at", "served_model")
+_DEFAULT_ACCOUNT = {"holder": "acme", "plan": "api"}
+
+
+@dataclass(frozen=True)
+class PolicyCase:
+    """One case, with its facts written out in full."""
+
+    file: str
+    name: str
+    sample: Mapping[str, Any]
+    student: Mapping[str, Any]
+    action: str
+    at: dt.date | None
+    agreements: Sequence[Mapping[str, Any]]
+    expect: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What a case gave: it passed if there are no problems; `rules` are those that spoke."""
+
+    case: PolicyCase
+    verdict: str
+    problems: tuple[str, ...]
+    rules: frozenset[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything came out as expected."""
+        return not self.problems
+
+
+def load_cases(folder: Path | None = None) -> list[PolicyCase]:
+    """The cases of a folder, by default the shipped ones; a misspelt key is refused with its file and case."""
+    root = folder if folder is not None else find_resource("policies", "cases")
+    students = _load_students(root)
+    cases = [
+        case
+        for path in sorted(root.glob("*.yaml"))
+        if path.name != STUDENTS_FILE
+        for case in _load_file(path, students)
+    ]
+    names = [(case.file, case.name) for case in cases]
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise PolicyDocumentError(f"{doubles[0][0]}: two cases are named {doubles[0][1]!r}")
+    return cases
+
+
+def _load_students(root: Path) -> Mapping[str, Mapping[str, Any]]:
+    path = root / STUDENTS_FILE
+    found: Mapping[str, Mapping[str, Any]] = read_yaml(path) if path.is_file() else {}
+    return found
+
+
+def _load_file(path: Path, students: Mapping[str, Mapping[str, Any]]) -> list[PolicyCase]:
+    data = read_yaml(path)
+    if not isinstance(data, Mapping) or not isinstance(data.get("cases"), list):
+        raise PolicyDocumentError(f"{path.name}: expected `about` and a list `cases`")
+    return [_parse_case(path.name, item, students) for item in data["cases"]]
+
+
+def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]]) -> PolicyCase:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    if not name:
+        raise PolicyDocumentError(f"{file}: a case has no name")
+    expect = item.get("expect") or {}
+    strange = sorted({*item} - _CASE_FIELDS) + sorted({*expect} - _EXPECT_FIELDS)
+    if strange:
+        raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
+    if expect.get("verdict") not in VERDICTS:
+        raise PolicyDocumentError(f"{file}, case {name!r}: expect.verdict must be one of {', '.join(VERDICTS)}")
+    return PolicyCase(
+        file=file,
+        name=name,
+        sample=_sample(item["sample"]),
+        student=_student(file, name, item.get("student") or {}, students),
+        action=item.get("action", "train"),
+        at=parse_day(item["at"]) if item.get("at") else None,
+        agreements=item.get("agreements", ()),
+        expect=expect,
+    )
+
+
+def _sample(short: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample's facts from the short form: `teacher: provider/model`, and the account is acme's unless it says so."""
+    provider, _, model = short["teacher"].partition("/")
+    teacher = {"provider": provider, "model": model, **{k: short[k] for k in _TEACHER_FIELDS if k in short}}
+    rest = {name: value for name, value in short.items() if name not in (*_TEACHER_FIELDS, "teacher")}
+    return {"account": _DEFAULT_ACCOUNT, **rest, "teacher": teacher}
+
+
+def _student(
+    file: str, name: str, short: Mapping[str, Any], students: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    chosen = short.get("like", "acme-tutor")
+    if chosen not in students:
+        raise PolicyDocumentError(f"{file}, case {name!r}: no student {chosen!r} in {STUDENTS_FILE}")
+    facts = {**students[chosen], **{key: value for key, value in short.items() if key != "like"}}
+    return {key: value for key, value in facts.items() if value != "left-out"}
+
+
+def run_cases(folder: Path | None, catalogue: Catalogue, pack: Pack) -> list[CaseResult]:
+    """Run every case of a folder; problems are sentences."""
+    return [run_case(case, catalogue, pack) for case in load_cases(folder)]
+
+
+def run_case(case: PolicyCase, catalogue: Catalogue, pack: Pack) -> CaseResult:
+    """Decide one case and compare."""
+    try:
+        answer = decide(
+            case.sample,
+            case.student,
+            action=case.action,
+            at=case.at,
+            agreements=case.agreements,
+            catalogue=catalogue,
+            pack=pack,
+            remedies="remedy" in case.expect,
+        )
+    except MalformedError as exc:
+        return CaseResult(case, "malformed", (str(exc),), frozenset())
+    rules = frozenset(reason["rule"] for reason in answer["reasons"])
+    return CaseResult(case, answer["verdict"], tuple(_problems(case.expect, answer)), rules)
+
+
+def _problems(expect: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if answer["verdict"] != expect["verdict"]:
+        told = ", ".join(sorted({reason["rule"] for reason in answer["reasons"]}))
+        problems.append(f"verdict is {answer['verdict']} ({told}), expected {expect['verdict']}")
+    wanted = {key: expect[key] for key in ("rule", "document", "clause", "route") if key in expect}
+    if wanted and not any(all(reason[k] == v for k, v in wanted.items()) for reason in answer["reasons"]):
+        problems.append(f"no reason has {wanted}")
+    documents = sorted(document["id"] for document in answer["documents"])
+    if "documents" in expect and documents != sorted(expect["documents"]):
+        problems.append(f"documents are {documents}, expected {sorted(expect['documents'])}")
+    if "unknown" in expect and sorted(answer["unknown"]) != sorted(expect["unknown"]):
+        problems.append(f"unknown is {answer['unknown']}, expected {expect['unknown']}")
+    for kind, status in (expect.get("conditions") or {}).items():
+        found = [condition["status"] for condition in answer["conditions"] if condition["type"] == kind]
+        if status not in found:
+            problems.append(f"condition {kind} is {found or 'absent'}, expected {status}")
+    changes = [remedy["change"] for remedy in answer["remedies"]]
+    if "remedy" in expect and expect["remedy"] not in changes:
+        problems.append(f"remedies are {changes}, expected {expect['remedy']!r}")
+    return problems
+
+
+def rules_without_cases(results: Sequence[CaseResult], pack: Pack) -> list[str]:
+    """Rules of the pack that no case made speak."""
+    spoke = frozenset(rule for result in results for rule in result.rules)
+    return sorted(set(pack.rules) - spoke)

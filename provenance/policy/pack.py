@@ -1,0 +1,175 @@
+"""The policy pack: Cedar rules with their annotations, type-checked at load, parsed once, named by digest.
+
+- A rule without `@id`, title, clause or basis, with an unknown verdict or action, or that does not type-check is
+  refused with its file and name; a pack that was refused never replaces the one in force.
+- Evaluation is always with the schema. An error or `NoDecision` is reported as such, and the caller makes it `review`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cedarpy
+
+from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.errors import PolicyDocumentError
+from provenance.resources import find_resource
+
+SCHEMA_FILE = "schema.cedarschema"
+_ROUTES = frozenset({"document", "contract", "licence", "copyright", "statute", "policy"})
+_REQUIRED = ("id", "title", "route")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule's annotations; `about` names the fact whose documents it speaks of, `conditions` the types it enforces."""
+
+    id: str
+    pack: str
+    effect: str
+    title: str
+    clause: str
+    route: str
+    about: str | None
+    conditions: tuple[str, ...]
+    remedy: str | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What Cedar answered: the rules that determined it, or why there is no answer."""
+
+    permitted: bool
+    rules: tuple[Rule, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Pack:
+    """All rules, ready to evaluate; `packs` maps the name of each file to its digest."""
+
+    rules: Mapping[str, Rule]
+    packs: Mapping[str, str]
+    digest: str
+    enforced: frozenset[str]
+    _policies: Any
+    _schema: Any
+    _names: Mapping[str, str]
+
+    def evaluate(self, action: str, student: Mapping[str, Any], facts: Mapping[str, Any]) -> Evaluation:
+        """Ask whether the student may take the action on a class with these facts."""
+        request = {"principal": 'Student::"student"', "action": f'Action::"{action}"', "resource": 'FactClass::"class"'}
+        entities = json.dumps(
+            [
+                {"uid": {"type": "Student", "id": "student"}, "attrs": student, "parents": []},
+                {"uid": {"type": "FactClass", "id": "class"}, "attrs": facts, "parents": []},
+            ]
+        )
+        result = cedarpy.is_authorized(request, self._policies, entities, schema=self._schema)
+        if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
+            return Evaluation(False, (), "; ".join(result.diagnostics.errors) or "no decision")
+        rules = sorted(self._names[name] for name in result.diagnostics.reasons)
+        return Evaluation(result.allowed, tuple(self.rules[name] for name in rules))
+
+    def describe(self) -> dict[str, Any]:
+        """The pack as a decision names it."""
+        return {
+            "digest": self.digest,
+            "packs": [{"name": name, "digest": digest} for name, digest in self.packs.items()],
+        }
+
+
+def load_pack(folder: Path | None = None) -> Pack:
+    """The rules of a folder; by default the ones that are shipped.
+
+    Raises:
+        PolicyDocumentError: names the file and the rule that is wrong.
+    """
+    root = folder if folder is not None else find_resource("policies", "rules")
+    files = sorted(root.glob("*.cedar"))
+    if not files or not (root / SCHEMA_FILE).is_file():
+        raise PolicyDocumentError(f"{root} needs {SCHEMA_FILE} and at least one .cedar file")
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in files}
+    return build_pack(texts, (root / SCHEMA_FILE).read_text(encoding="utf-8"))
+
+
+def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
+    """A pack from the texts of its files, by name."""
+    schema = _parse_schema(schema_text)
+    rules: dict[str, Rule] = {}
+    for name, text in texts.items():
+        for rule in _read_rules(name, text, schema):
+            if rule.id in rules:
+                raise PolicyDocumentError(f"{name}.cedar: rule {rule.id} already stands in {rules[rule.id].pack}.cedar")
+            rules[rule.id] = rule
+    whole = "\n".join(texts.values())
+    parsed = json.loads(cedarpy.policies_to_json_str(whole))["staticPolicies"]
+    packs = {name: sha256_digest(text.encode()) for name, text in texts.items()}
+    digest = sha256_digest(canonical_bytes({"packs": packs, "schema": sha256_digest(schema_text.encode())}))
+    return Pack(
+        rules=rules,
+        packs=packs,
+        digest=digest,
+        enforced=frozenset(kind for rule in rules.values() for kind in rule.conditions),
+        _policies=cedarpy.PolicySet.from_str(whole),
+        _schema=schema,
+        _names={name: policy["annotations"]["id"] for name, policy in parsed.items()},
+    )
+
+
+def _parse_schema(text: str) -> Any:
+    try:
+        return cedarpy.Schema.from_str(text)
+    except ValueError as exc:
+        raise PolicyDocumentError(f"{SCHEMA_FILE}: {exc}") from exc
+
+
+def _read_rules(name: str, text: str, schema: Any) -> list[Rule]:
+    try:
+        policies = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as exc:
+        raise PolicyDocumentError(f"{name}.cedar: {exc}") from exc
+    if policies.get("templates") or not policies["staticPolicies"]:
+        raise PolicyDocumentError(f"{name}.cedar: expected rules and no templates")
+    rules = {key: _read_rule(name, key, policy) for key, policy in policies["staticPolicies"].items()}
+    checked = cedarpy.validate_policies(text, schema)
+    if not checked.validation_passed:
+        first = checked.errors[0]
+        rule = rules.get(first.policy_id)
+        raise PolicyDocumentError(f"{name}.cedar: rule {rule.id if rule else '?'} does not type-check: {first.error}")
+    return list(rules.values())
+
+
+def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
+    notes = policy.get("annotations") or {}
+    label = notes.get("id") or f"number {int(key.removeprefix('policy')) + 1} of the file"
+    for required in _REQUIRED:
+        if not notes.get(required):
+            raise PolicyDocumentError(f"{name}.cedar: rule {label} has no @{required}")
+    clause = notes.get("clause") or notes.get("basis")
+    if not clause:
+        raise PolicyDocumentError(f"{name}.cedar: rule {label} has neither @clause nor @basis")
+    if notes["route"] not in _ROUTES:
+        raise PolicyDocumentError(f"{name}.cedar: rule {label}: @route {notes['route']!r}, expected {sorted(_ROUTES)}")
+    if not notes.get("about") and not notes.get("condition"):
+        raise PolicyDocumentError(f"{name}.cedar: rule {label} has neither @about nor @condition")
+    verdict = notes.get("verdict")
+    if policy["effect"] == "forbid" and verdict not in ("deny", "review"):
+        raise PolicyDocumentError(f"{name}.cedar: rule {label}: @verdict is {verdict!r}, expected deny or review")
+    if policy["effect"] == "permit" and verdict is not None:
+        raise PolicyDocumentError(f"{name}.cedar: rule {label} is a permit and takes no @verdict")
+    return Rule(
+        id=notes["id"],
+        pack=name,
+        effect=verdict or "permit",
+        title=notes["title"],
+        clause=clause,
+        route=notes["route"],
+        about=notes.get("about"),
+        conditions=tuple(kind.strip() for kind in notes.get("condition", "").split(",") if kind.strip()),
+        remedy=notes.get("remedy"),
+    )

@@ -1,0 +1,54 @@
+"""What a condition is judged in, and what a judgement says: shared by `conditions` and `limits`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from provenance.policy.student import Student
+from provenance.policy.verdict import Status
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the statuses are judged in: the student, the act, the teacher's model, and how the document permits."""
+
+    student: Student
+    action: str
+    model: str
+    by_family: bool = False
+    bar_hits: bool = False
+    agreed: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """A status, the unknown facts that it turns on, and what would mend it."""
+
+    status: Status
+    needs: tuple[str, ...] = ()
+    fix: tuple[tuple[str, str], ...] = ()
+
+
+NOT_TRIGGERED = State("not-triggered")
+MET = State("met")
+UNMET = State("unmet")
+
+
+def is_distributed(situation: Situation) -> bool | None:
+    """Whether the student is or will be distributed or offered; publishing is distribution whatever was declared."""
+    if situation.action == "publish":
+        return True
+    distribution = situation.student.distribution
+    return None if distribution is None else distribution != "none"
+
+
+def when_distributed(judge: Callable[[], State], situation: Situation) -> State:
+    """A duty of whoever distributes; unknown distribution leaves a duty that is not met yet unknown."""
+    distributed = is_distributed(situation)
+    if distributed is False:
+        return NOT_TRIGGERED
+    state = judge()
+    if distributed is None and state.status != "not-triggered":
+        return State("unknown", tuple(dict.fromkeys(("distribution", *state.needs))), state.fix)
+    return state

@@ -1,0 +1,108 @@
+"""The student as its developer declares it: each fact is a value, or not known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provenance.terms.catalogue import Catalogue
+from provenance.terms.places import EXPORT_CONCERN
+
+FROM_SCRATCH = frozenset({"none", "scratch", "from-scratch"})
+# Accelerators at or above the thresholds of ECCN 3A090 (regulation notes, US-EXP/1); names as vendors print them.
+CONTROLLED_HARDWARE = ("h100", "h200", "h800", "a100", "a800", "b100", "b200", "b300", "gb200", "gb300", "gh200",
+                       "mi250", "mi300", "mi325", "mi350", "mi355", "l40s", "gaudi3", "gaudi 3")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Student:
+    """Facts of a student; None is "not known". `base_model` is empty for a student that starts from scratch."""
+
+    name: str | None
+    developer: str | None
+    country: str | None
+    parent_country: str | None
+    base_model: str | None
+    base_license: str | None
+    release_license: str | None
+    use: str | None
+    distribution: str | None
+    purpose: str | None
+    competes_with: frozenset[str] | None
+    territories: tuple[str, ...] | None
+    monthly_active_users: float | None
+    annual_revenue_usd: float | None
+    notices: tuple[str, ...] | None
+    training_location: str | None
+    hardware: str | None
+
+    @property
+    def export_concern(self) -> bool:
+        """Whether the developer or its ultimate parent sits in Country Group D:5 or Macau, as far as declared."""
+        return bool({self.country, self.parent_country} & EXPORT_CONCERN)
+
+    @property
+    def controlled_hardware(self) -> bool:
+        """Whether the declared training hardware names an accelerator at the 3A090 thresholds."""
+        declared = (self.hardware or "").lower()
+        return any(name in declared for name in CONTROLLED_HARDWARE)
+
+
+def parse_student(facts: Mapping[str, Any], catalogue: Catalogue) -> Student:
+    """A student from facts that `validate_student` has passed; provider names become the catalogue's."""
+    developer = _known(facts.get("developer")) or {}
+    training = _known(facts.get("training")) or {}
+    competes = _known(facts.get("competes_with"))
+    return Student(
+        name=_known(facts.get("name")),
+        developer=_known(developer.get("name")),
+        country=_known(developer.get("country")),
+        parent_country=_known(developer.get("ultimate_parent_country")),
+        base_model=_base_model(facts),
+        base_license=_known(facts.get("base_license")),
+        release_license=_known(facts.get("release_license")),
+        use=_known(facts.get("use")),
+        distribution=_known(facts.get("distribution")),
+        purpose=_known(facts.get("purpose")),
+        competes_with=_competitors(competes, catalogue),
+        territories=_tuple(facts.get("territories")),
+        monthly_active_users=_known(facts.get("monthly_active_users")),
+        annual_revenue_usd=_known(facts.get("annual_revenue_usd")),
+        notices=_tuple(facts.get("notices")),
+        training_location=_known(training.get("location")),
+        hardware=_known(training.get("hardware")),
+    )
+
+
+def _known(value: Any) -> Any:
+    return None if value == "unknown" else value
+
+
+def _tuple(value: Any) -> tuple[str, ...] | None:
+    found = _known(value)
+    return None if found is None else tuple(found)
+
+
+def _base_model(facts: Mapping[str, Any]) -> str | None:
+    """A base that is written as null says "none"; a base that is left out is not known."""
+    if "base_model" not in facts or facts["base_model"] == "unknown":
+        return None
+    base = facts["base_model"] or ""
+    return "" if base.lower() in FROM_SCRATCH else base
+
+
+def _competitors(names: list[str] | None, catalogue: Catalogue) -> frozenset[str] | None:
+    if names is None or "unknown" in names:
+        return None
+    return frozenset(_provider_name(name, catalogue) for name in names)
+
+
+def _provider_name(name: str, catalogue: Catalogue) -> str:
+    """The catalogue's name; "OpenAI Inc." is taken for openai, as a competitor overlooked would permit too much."""
+    provider = catalogue.find_provider(name)
+    words = re.split(r"[^a-z0-9.]+", name.strip().lower())
+    for count in range(len(words) - 1, 0, -1):
+        provider = provider or catalogue.find_provider("-".join(words[:count]))
+    return provider.name if provider else name.lower()

@@ -1,0 +1,1 @@
+"""Releases: frozen, gated sets of samples, and the evidence that travels with them."""

@@ -1,0 +1,65 @@
+"""Evidence to take along without a report: of one sample, or of one release with everything that its decision rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from provenance.canonical import canonical_bytes
+from provenance.errors import NotFoundError
+from provenance.release.build import release_folder
+from provenance.release.bundle import Opening, format_bundle
+from provenance.report.build import gather_bundle
+from provenance.runtime import Runtime
+from provenance.store.log import find_content, find_statement, get_statement, list_statements, read_statement
+from provenance.store.releases import get_release
+from provenance.store.samples import get_sample
+
+RELEASE_FILES = ("manifest.json", "attestation.json")
+
+
+def bundle_sample(runtime: Runtime, session: Session, index: int) -> bytes:
+    """The evidence of one sample: entry, batch, keys, the terms that it names, and its words unless they were erased.
+
+    Raises:
+        NotFoundError: entry `index` is no sample.
+    """
+    get_sample(session, index)
+    said = read_statement(session, index).predicate
+    found = (find_statement(session, "terms", item["id"]) for item in said["terms"])
+    indices = {index, *_keys(session), *(row.index for row in found if row is not None)}
+    contents = gather_bundle(runtime, session, {"kind": "sample", "id": str(index)}, indices, {})
+    words = find_content(session, index)
+    if words is not None:
+        salts = (bytes.fromhex(words[f"{name}_salt"]) for name in ("prompt", "completion"))
+        contents = replace(contents, openings={index: Opening(words["prompt"], words["completion"], *salts)})
+    return format_bundle(contents, runtime.ring.signer("release"))
+
+
+def bundle_release(runtime: Runtime, session: Session, reference: str) -> bytes:
+    """The evidence of one release: its entry, decision, student, policy, the terms that bind, keys, manifest, whole answer.
+
+    Raises:
+        NotFoundError: there is no such release, or the log does not hold it yet.
+    """
+    release = get_release(session, reference)
+    if release["entry"] is None:
+        raise NotFoundError(f"release {reference} is not in the log yet; its state is {release['state']}")
+    decision = get_statement(session, "decision", release["decision"]["id"])
+    student = get_statement(session, "student", release["student"])
+    answer = find_content(session, decision.index)
+    bound = {item["id"] for each in (answer or {"classes": []})["classes"] for item in each["answer"]["documents"]}
+    policy = f"pol_{decision.predicate['policy']['digest'].removeprefix('sha256:')[:16]}"
+    found = [find_statement(session, "policy", policy), *(find_statement(session, "terms", name) for name in bound)]
+    indices = {release["entry"], decision.index, student.index, *_keys(session)}
+    indices |= {row.index for row in found if row is not None}
+    files = {"decision.json": canonical_bytes(answer)} if answer is not None else {}
+    folder = release_folder(runtime, release["name"], release["version"])
+    files |= {f"release/{name}": (folder / name).read_bytes() for name in RELEASE_FILES if (folder / name).is_file()}
+    contents = gather_bundle(runtime, session, {"kind": "release", "id": release["id"]}, indices, files)
+    return format_bundle(contents, runtime.ring.signer("release"))
+
+
+def _keys(session: Session) -> set[int]:
+    return {row.index for row in list_statements(session, "key")}

@@ -1,0 +1,224 @@
+"""The parts of a running service or embedded command, built once by an entry point and handed down.
+
+Opening makes what is missing: the data directory, the keys, the schema, the log with its first entries (who holds which
+key, which terms and which policies are in force). What changed since the last start is logged; nothing is rewritten.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import SecretStr
+from sqlalchemy import Engine
+from sqlmodel import col, select
+
+from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.capture.record import Recorder
+from provenance.errors import SettingsError
+from provenance.ledger.append import Clock, Receipt, format_time, make_draft
+from provenance.ledger.checkpoint import Checkpoint, sign_checkpoint
+from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
+from provenance.ledger.merkle import tree_root
+from provenance.ledger.publish import Publisher, publish
+from provenance.ledger.sequencer import Sequencer
+from provenance.ledger.sign import sign_entry
+from provenance.policy.pack import Pack, load_pack
+from provenance.settings import Settings, prepare_data_dir
+from provenance.store.log import HEAD_ID, find_head, find_statement
+from provenance.store.migrate import upgrade
+from provenance.store.session import make_engine, read_session, write_session
+from provenance.store.tables import LogHead, StatementRow
+from provenance.terms.catalogue import Catalogue, load_catalogue
+
+
+def utc_now() -> datetime:
+    """The clock of a running service."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Runtime:
+    """Everything that use cases are handed."""
+
+    settings: Settings
+    engine: Engine
+    ring: KeyRing
+    sequencer: Sequencer
+    recorder: Recorder
+    catalogue: Catalogue
+    pack: Pack
+    clock: Clock
+    publisher: Publisher | None = None
+
+    def append(
+        self,
+        kind: str,
+        predicate: Mapping[str, Any],
+        *,
+        subjects: Sequence[tuple[str, str]] = (),
+        content: Any = None,
+        once: tuple[str, Any] | None = None,
+    ) -> Receipt:
+        """Append one governance statement; `content` is kept beside it, erasable and uncommitted unless the predicate says so.
+
+        `once` is a key and what was asked under it: asked again, the first receipt is the answer.
+
+        Raises:
+            ConflictError: the key of `once` stands for another request.
+        """
+        entry = sign_entry(self.ring, kind, predicate, subjects=subjects)
+        contents = [] if content is None else [orjson.dumps(content)]
+        key, request_digest = (once[0], sha256_digest(canonical_bytes(once[1]))) if once else (None, None)
+        return self.sequencer.append(make_draft([entry], contents, idempotency_key=key, request_digest=request_digest))
+
+    def append_access(self, actor: str, act: str, target: str, reason: str | None = None) -> Receipt:
+        """Log an administrative act."""
+        at = format_time(self.clock())
+        return self.append("access", {"actor": actor, "act": act, "target": target, "reason": reason, "at": at})
+
+    def folder(self, name: str) -> Path:
+        """A folder of the data directory, made when missing."""
+        path = self.settings.data_dir / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def publish(self) -> None:
+        """Bring the published log files up to what is durable."""
+        with read_session(self.engine) as session:
+            publish(session, self.folder("log"), self.ring.vkey_lines)
+
+    def close(self) -> None:
+        """Finish what waits and let go of the database."""
+        self.sequencer.close()
+        if self.publisher is not None:
+            self.publisher.close()
+        self.engine.dispose()
+
+
+def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
+    """Open the data directory, making what is missing.
+
+    Raises:
+        SettingsError: the directory, the passphrase or the database cannot be used.
+        LedgerForkError: the database is older than what was signed from it (a stale backup).
+    """
+    prepare_data_dir(settings.data_dir)
+    engine = make_engine(settings.resolved_database_url)
+    with _one_at_a_time(settings.data_dir):
+        upgrade(settings.resolved_database_url)
+        ring = _open_ring(settings)
+        sign_once = SignOnce(settings.data_dir / "keys" / "signed")
+        _open_log(engine, ring, sign_once, clock())
+        sequencer = Sequencer(engine, ring, sign_once, clock)
+        catalogue, pack = load_catalogue(), load_pack()
+        recorder = Recorder(sequencer.append, ring, catalogue, clock, find_replay=sequencer.find_replay)
+        runtime = Runtime(settings, engine, ring, sequencer, recorder, catalogue, pack, clock)
+        _log_keys(runtime)
+        _log_terms(runtime)
+        _log_policy(runtime)
+    runtime.publisher = Publisher(runtime.publish)
+    sequencer.after_commit(runtime.publisher.wake)
+    runtime.publisher.wake()
+    return runtime
+
+
+@contextmanager
+def _one_at_a_time(data_dir: Path) -> Iterator[None]:
+    # Two processes that open a fresh directory together must not both make its keys.
+    with (data_dir / ".opening").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _open_ring(settings: Settings) -> KeyRing:
+    folder = settings.data_dir / "keys"
+    if (folder / "keys.json").exists():
+        return open_keys(folder, _passphrase(settings, folder).get_secret_value())
+    origin = settings.origin or f"provenance.local/{secrets.token_hex(4)}"
+    return create_keys(folder, origin, _passphrase(settings, folder).get_secret_value())
+
+
+def _passphrase(settings: Settings, folder: Path) -> SecretStr:
+    if settings.key_passphrase is not None:
+        return settings.key_passphrase
+    path = folder / "passphrase"
+    try:
+        if not path.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32))
+        return SecretStr(path.read_text().strip())
+    except OSError as exc:
+        raise SettingsError(f"the key passphrase in {path} cannot be read or made: {exc.strerror}") from exc
+
+
+def _open_log(engine: Engine, ring: KeyRing, sign_once: SignOnce, now: datetime) -> None:
+    with write_session(engine) as session:
+        head = find_head(session, lock=True)
+        if head is None:
+            empty = Checkpoint(ring.origin, 0, tree_root([]))
+            sign_once.check(empty.size, empty.root)
+            note = sign_checkpoint(empty, ring.log_signers)
+            head = LogHead(
+                id=HEAD_ID, origin=ring.origin, size=0, root=empty.root, checkpoint=note, updated_at=format_time(now)
+            )
+            session.add(head)
+        # A database that is older than the last signature is a stale backup: say so before anything is signed.
+        sign_once.check(head.size, head.root)
+        size, root = head.size, head.root
+    sign_once.record(size, root)
+
+
+def _log_keys(runtime: Runtime) -> None:
+    for key in list_public(runtime.ring):  # the authority key introduces itself first, then all others
+        with read_session(runtime.engine) as session:
+            logged = find_statement(session, "key", key["keyid"])
+        if logged is None or logged.predicate["state"] != key["state"]:
+            runtime.append("key", key)
+
+
+def _log_terms(runtime: Runtime) -> None:
+    with read_session(runtime.engine) as session:
+        rows = session.exec(select(StatementRow).where(StatementRow.kind == "terms").order_by(col(StatementRow.index)))
+        known = {row.predicate["id"]: row.predicate["document_digest"] for row in rows}
+    entries, contents = [], []
+    for document in runtime.catalogue.documents:
+        if known.get(document.id) == document.digest:
+            continue
+        predicate = {
+            "id": document.id,
+            "provider": document.provider,
+            "title": document.title,
+            "version": document.version,
+            "document_digest": document.digest,
+            "effective_from": document.effective_from,
+            "effective_to": document.effective_to,
+            "verified": document.verified,
+            "catalogue_digest": runtime.catalogue.digest,
+        }
+        entries.append(sign_entry(runtime.ring, "terms", predicate, subjects=[(document.id, document.digest)]))
+        contents.append(orjson.dumps(document.to_json()))
+    if entries:
+        runtime.sequencer.append(make_draft(entries, contents))
+
+
+def _log_policy(runtime: Runtime) -> None:
+    pack = runtime.pack
+    identifier = f"pol_{pack.digest.removeprefix('sha256:')[:16]}"
+    with read_session(runtime.engine) as session:
+        if find_statement(session, "policy", identifier):
+            return
+    packs = [{"name": name, "digest": digest} for name, digest in pack.packs.items()]
+    runtime.append(
+        "policy",
+        {"id": identifier, "digest": pack.digest, "packs": packs, "author": "provenance", "approver": None},
+        subjects=[("policy", pack.digest)],
+    )

@@ -1,0 +1,85 @@
+"""Settings, read from the environment by entry points only; parts are handed down as arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from provenance.errors import FieldError, SettingsError
+
+
+class Settings(BaseSettings):
+    """What a service or an embedded command is started with; each field is `PROVENANCE_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="PROVENANCE_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("provenance"),
+        description="holds the database, keys, published log, releases, runs and reports",
+    )
+    database_url: str | None = Field(
+        default=None, description="`postgresql://...`; SQLite in the data directory if unset"
+    )
+    key_passphrase: SecretStr | None = Field(
+        default=None, description="opens the private keys; if unset, a random one is kept in `keys/passphrase`"
+    )
+    origin: str | None = Field(
+        default=None, description="name of the log in its checkpoints; only read when the log is created"
+    )
+    host: str = Field(default="127.0.0.1", description="address that the service listens on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
+    single_user: bool = Field(
+        default=True, description="on loopback, let people read pages without a token; writes always need one"
+    )
+    max_body_bytes: int = Field(default=32_000_000, ge=1024, description="largest request body")
+    gateway_timeout_seconds: float = Field(default=120.0, gt=0, description="how long the gateway waits for a teacher")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database address in use."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'provenance.db'}"
+
+    @property
+    def workflow_database_url(self) -> str:
+        """Where DBOS keeps its checkpoints: beside ours on PostgreSQL, a file of its own when embedded."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'workflows.db'}"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: a variable has a value that it cannot have.
+    """
+    try:
+        return Settings()
+    except ValidationError as exc:
+        problems = [
+            FieldError(f"PROVENANCE_{str(error['loc'][0]).upper()}", error.get("input"), error["msg"])
+            for error in exc.errors()
+        ]
+        named = "; ".join(f"{problem.field}: {problem.expected}" for problem in problems)
+        raise SettingsError(named, *problems) from exc
+
+
+def prepare_data_dir(path: Path) -> Path:
+    """Make the data directory, for its owner alone.
+
+    Raises:
+        SettingsError: it cannot be made or written.
+    """
+    expected = "a directory that this user may write"
+    problem = FieldError("PROVENANCE_DATA_DIR", str(path), expected)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as exc:
+        raise SettingsError(
+            f"PROVENANCE_DATA_DIR {path} cannot be used ({exc.strerror}); expected {expected}", problem
+        ) from exc
+    return path

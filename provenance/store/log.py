@@ -1,0 +1,157 @@
+"""Queries over the log tables: head, tiles, entries, content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from provenance.attestation.envelope import parse_entry
+from provenance.attestation.statement import Statement
+from provenance.errors import NotFoundError
+from provenance.store.segment import read_item, unpack_segment
+from provenance.store.tables import ContentSegment, EntrySegment, LogHead, LogTile, StatementRow
+
+HEAD_ID = 1
+HASH_BYTES = 32
+MAX_INDEX = 2**63 - 1  # what a column holds; a greater one in a request is an entry that is not there
+
+
+def find_head(session: Session, *, lock: bool = False) -> LogHead | None:
+    """The head row; with `lock`, nobody else can move it until this session ends (SQLite locks the whole file)."""
+    query = select(LogHead).where(LogHead.id == HEAD_ID)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.exec(query).one_or_none()
+
+
+def get_head(session: Session) -> LogHead:
+    """The head row.
+
+    Raises:
+        NotFoundError: no log was created here yet.
+    """
+    head = find_head(session)
+    if head is None:
+        raise NotFoundError("there is no log here yet; `provenance serve` creates one")
+    return head
+
+
+def find_tile(session: Session, level: int, number: int) -> bytes | None:
+    """The hashes of one tile as far as it is filled, joined."""
+    row = session.get(LogTile, (level, number))
+    return row.hashes if row else None
+
+
+def load_tile(session: Session, level: int, number: int, width: int) -> bytes:
+    """The first `width` hashes of a tile, joined.
+
+    Raises:
+        NotFoundError: the log has not filled the tile that far.
+    """
+    hashes = find_tile(session, level, number)
+    if hashes is None or len(hashes) < width * HASH_BYTES:
+        raise NotFoundError(f"tile {level}/{number} does not hold {width} hashes yet")
+    return hashes[: width * HASH_BYTES]
+
+
+def read_entry(session: Session, index: int) -> bytes:
+    """The bytes of one entry.
+
+    Raises:
+        NotFoundError: the log is not that long.
+    """
+    row = _segment(session, EntrySegment, index)
+    if row is None or index >= row.first_index + row.count:
+        raise NotFoundError(f"there is no entry {index}")
+    return read_item(row.frames, index - row.first_index)
+
+
+def read_statement(session: Session, index: int) -> Statement:
+    """The statement of one entry, unwrapped if it is an envelope."""
+    return parse_entry(read_entry(session, index))
+
+
+def iterate_entries(session: Session, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """Entries `start .. stop-1` in order, one segment in memory at a time."""
+    first = session.exec(select(func.max(EntrySegment.first_index)).where(EntrySegment.first_index <= start)).one() or 0
+    last = get_head(session).size if stop is None else stop
+    query = (
+        select(EntrySegment.first_index)
+        .where(EntrySegment.first_index >= first)
+        .order_by(col(EntrySegment.first_index))
+    )
+    for segment_start in session.exec(query).all():
+        if segment_start >= last:
+            return
+        row = session.get_one(EntrySegment, segment_start)
+        for index, entry in enumerate(unpack_segment(row.frames), segment_start):
+            if start <= index < last:
+                yield index, entry
+        session.expunge(row)
+
+
+def find_content(session: Session, index: int) -> dict[str, Any] | None:
+    """The erasable words of an entry (`prompt`, `completion` and their salts in hex), or None when it has none."""
+    row = _segment(session, ContentSegment, index)
+    if row is None or index >= row.first_index + row.count:
+        return None
+    item = read_item(row.frames, index - row.first_index)
+    return orjson.loads(item) if item else None
+
+
+def load_contents(session: Session, indices: list[int]) -> Mapping[int, dict[str, Any] | None]:
+    """The words of many entries at once; each segment is unpacked once. `indices` ascend."""
+    found: dict[int, dict[str, Any] | None] = {}
+    items: list[bytes] = []
+    start, end = 0, 0
+    for index in indices:
+        if not start <= index < end:
+            row = _segment(session, ContentSegment, index)
+            if row is None or index >= row.first_index + row.count:
+                found[index] = None
+                continue
+            start, end, items = row.first_index, row.first_index + row.count, unpack_segment(row.frames)
+            session.expunge(row)
+        item = items[index - start]
+        found[index] = orjson.loads(item) if item else None
+    return found
+
+
+def _segment(session: Session, table: type[Any], index: int) -> Any:
+    query = select(table).where(table.first_index <= min(index, MAX_INDEX)).order_by(table.first_index.desc()).limit(1)
+    return session.exec(query).first()
+
+
+def find_statement(session: Session, kind: str, key: str) -> StatementRow | None:
+    """The newest statement of `kind` with this key."""
+    query = (
+        select(StatementRow)
+        .where(StatementRow.kind == kind, StatementRow.key == key)
+        .order_by(col(StatementRow.index).desc())
+        .limit(1)
+    )
+    return session.exec(query).first()
+
+
+def get_statement(session: Session, kind: str, key: str) -> StatementRow:
+    """The newest statement of `kind` with this key.
+
+    Raises:
+        NotFoundError: none is in the log.
+    """
+    row = find_statement(session, kind, key)
+    if row is None:
+        raise NotFoundError(f"there is no {kind} {key!r} in the log")
+    return row
+
+
+def list_statements(session: Session, kind: str, *, limit: int = 100, before: int | None = None) -> list[StatementRow]:
+    """Statements of one kind, newest first."""
+    query = select(StatementRow).where(StatementRow.kind == kind)
+    if before is not None:
+        query = query.where(StatementRow.index < before)
+    return list(session.exec(query.order_by(col(StatementRow.index).desc()).limit(limit)).all())

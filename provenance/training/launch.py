@@ -1,0 +1,257 @@
+"""Launch a student's training: ask the gate again, sign the plan, log how it ended, register the model.
+
+Order: `check_launch` (refuses before anything is made) -> `plan_run` -> `start_phase` -> `supervise.watch_run` ->
+`finish_run`. Each is safe to repeat, also by another service process than the one that began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provenance.canonical import sha256_digest
+from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundError
+from provenance.ledger.append import format_time
+from provenance.ledger.publish import write_file
+from provenance.policy.decide import decide_classes
+from provenance.release.build import release_folder
+from provenance.runtime import Runtime
+from provenance.store.log import find_statement
+from provenance.store.releases import get_release
+from provenance.store.runs import list_phases
+from provenance.store.samples import count_classes
+from provenance.store.session import read_session
+from provenance.store.students import get_student
+from provenance.training.extras import require
+from provenance.training.files import check_files
+from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
+from provenance.training.recipe import check_recipe, format_config, parse_config
+
+DEADLINE_SECONDS = 24 * 3600.0
+PERMITTING = frozenset({"allow", "allow-with-conditions"})
+PHASES = {"finished": "end", "cancelled": "cancel"}
+
+
+def run_folder(runtime: Runtime, run_id: str) -> Path:
+    """Where a run's plan, events and output lie."""
+    return runtime.folder("runs") / run_id
+
+
+def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse what may not or cannot be trained; the answer is the release.
+
+    Raises:
+        NotFoundError: no such release or student, or the base model's weights are not on this machine.
+        DeniedError: code `release-not-allowed`, with the decision.
+        DigestMismatchError: the release's files are not what its manifest says.
+        MalformedError: a recipe or setting that is out of range.
+        UnavailableError: the training packages are not installed, or the recipe is not built yet.
+    """
+    require()
+    check_recipe(request["recipe"])
+    parse_config(request.get("config"))
+    with read_session(runtime.engine) as session:
+        release = get_release(session, request["release"])
+        student = get_student(session, request["student"]).predicate
+        if release["state"] not in {"allowed", "partial"}:
+            raise DeniedError(
+                f"release {release['name']}@{release['version']} is {release['state']}: no student may be trained on it",
+                release["decision"],
+                code="release-not-allowed",
+            )
+        if student["id"] != release["student"]:
+            raise DeniedError(
+                f"release {release['name']}@{release['version']} was made for another student than {student['facts']['name']}",
+                release["decision"],
+                code="release-not-allowed",
+            )
+        _ask_again(runtime, session, release, student)
+    _base_model(runtime, student["facts"], request)
+    folder = release_folder(runtime, release["name"], release["version"])
+    check_files(folder, [*release["files"], {"path": "manifest.json", "digest": release["manifest_digest"]}])
+    return release
+
+
+def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], student: Mapping[str, Any]) -> None:
+    """The gate is asked once more, for training, with today's policies: a release may have been made under older ones."""
+    decision = find_statement(session, "decision", release["decision"]["id"])
+    if decision is None:
+        raise NotFoundError(f"the decision of release {release['id']} is not in the log")
+    selection = decision.predicate["selection"]
+    allowed = [short for short, verdict, _, _ in decision.predicate["classes"] if verdict in PERMITTING]
+    counts = count_classes(session, selection["dataset"], selection["filter"], release["log_size"])
+    released = [item for item in counts if any(item.digest.startswith(short) for short in allowed)]
+    answer = decide_classes(
+        [(item.digest, item.facts, item.samples, item.tokens) for item in released],
+        student["facts"],
+        "train",
+        at=runtime.clock().date(),
+        catalogue=runtime.catalogue,
+        pack=runtime.pack,
+        log_size=release["log_size"],
+    )
+    if answer.verdict not in PERMITTING:
+        raise DeniedError(
+            f"today's policies do not let {student['facts']['name']} be trained on this release: {answer.verdict}",
+            answer.answer,
+            code="release-not-allowed",
+        )
+
+
+def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
+    """Write and sign the plan of a run; the answer is the plan's file."""
+    folder = run_folder(runtime, run_id)
+    path = folder / "plan.json"
+    with read_session(runtime.engine) as session:
+        planned = bool(list_phases(session, run_id))
+    if planned and path.exists():
+        return path
+    release = check_launch(runtime, request)
+    with read_session(runtime.engine) as session:
+        student = get_student(session, request["student"]).predicate
+        teachers = _teachers(session, release)
+    base = _base_model(runtime, student["facts"], request)
+    plan = Plan(
+        run_id=run_id,
+        release_dir=str(release_folder(runtime, release["name"], release["version"]).resolve()),
+        release_digest=release["manifest_digest"],
+        output_dir=str((folder / "out").resolve()),
+        base_model_dir=base,
+        teacher_dir=_first_local(runtime, teachers),
+        recipe=request["recipe"],
+        config=format_config(parse_config(request.get("config"))),
+        seed=request.get("seed", 0),
+        processes=max(1, request.get("gpus") or 1),
+        deadline_seconds=DEADLINE_SECONDS,
+        code_digest=code_digest(),
+        environment_digest=environment_digest(),
+    )
+    check_plan(plan)
+    data = format_plan(plan)
+    write_file(path, data)
+    _log_phase(runtime, run_id, "plan", request, {
+        "release": release["id"],
+        "student": student["id"],
+        "plan_digest": sha256_digest(data),
+        "base_model": student["facts"].get("base_model") if base else None,
+        "teachers": teachers,
+        "config": plan.config,
+        "seed": plan.seed,
+        "code_digest": plan.code_digest,
+        "environment_digest": plan.environment_digest,
+    })  # fmt: skip
+    return path
+
+
+def local_model_folder(runtime: Runtime, name: str) -> Path:
+    """Where the weights of `provider/name` lie, if this machine has them: `models/<name>/model` in the data directory."""
+    return runtime.folder("models") / name.rpartition("/")[2].lower() / "model"
+
+
+def _teachers(session: Any, release: Mapping[str, Any]) -> list[str]:
+    decision = find_statement(session, "decision", release["decision"]["id"])
+    if decision is None:
+        return []
+    selection = decision.predicate["selection"]
+    counts = count_classes(session, selection["dataset"], selection["filter"], release["log_size"])
+    allowed = [short for short, verdict, _, _ in decision.predicate["classes"] if verdict in PERMITTING]
+    weights: dict[str, int] = {}
+    for item in counts:
+        if any(item.digest.startswith(short) for short in allowed):
+            weights[item.teacher] = weights.get(item.teacher, 0) + item.samples
+    return sorted(weights, key=lambda name: (-weights[name], name))
+
+
+def _first_local(runtime: Runtime, teachers: Sequence[str]) -> str | None:
+    found = (local_model_folder(runtime, name) for name in teachers)
+    return next((str(folder.resolve()) for folder in found if folder.is_dir()), None)
+
+
+def _base_model(runtime: Runtime, facts: Mapping[str, Any], request: Mapping[str, Any]) -> str | None:
+    if parse_config(request.get("config")).student == "scratch":
+        return None
+    name = facts.get("base_model")
+    if not isinstance(name, str) or name == "unknown":
+        expected = "the model that the student starts from, or config.student `scratch`"
+        raise MalformedError(
+            f"student.base_model: expected {expected}", FieldError("student.base_model", name, expected)
+        )
+    folder = local_model_folder(runtime, name)
+    if not folder.is_dir():
+        expected = f"its weights in {folder}"
+        raise NotFoundError(f"base model {name}: expected {expected}", FieldError("student.base_model", name, expected))
+    return str(folder.resolve())
+
+
+def start_phase(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> None:
+    """Log that the process is about to run."""
+    with read_session(runtime.engine) as session:
+        phases = list_phases(session, run_id)
+    if not any(row.predicate["phase"] == "start" for row in phases):
+        plan = phases[0].predicate
+        _log_phase(
+            runtime, run_id, "start", request, {name: plan[name] for name in ("release", "student", "plan_digest")}
+        )
+
+
+def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str | None:
+    """Log how the run ended; a finished one registers its model. The answer is the model's id, or None."""
+    with read_session(runtime.engine) as session:
+        phases = list_phases(session, run_id)
+    plan, last = phases[0].predicate, phases[-1].predicate
+    if last["phase"] in {"end", "fail", "cancel"}:
+        return last.get("model")
+    result = outcome["result"]
+    phase = PHASES.get(outcome["state"], "fail")
+    model_id = f"mdl_{run_id.removeprefix('run_')}" if phase == "end" else None
+    said = {name: plan[name] for name in ("release", "student", "plan_digest", "base_model", "seed")}
+    names = (
+        "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh",
+        "peak_memory_bytes", "wall_seconds", "metrics", "limits", "torch_version",
+    )  # fmt: skip
+    said |= {name: result[name] for name in names if name in result}
+    said |= {
+        "model": model_id,
+        "error": None if phase == "end" else {"state": outcome["state"], "detail": outcome["detail"]},
+    }
+    if model_id is not None:
+        _register_model(runtime, model_id, run_id, plan, result)
+    _log_phase(runtime, run_id, phase, request, said)
+    return model_id
+
+
+def _register_model(
+    runtime: Runtime, model_id: str, run_id: str, plan: Mapping[str, Any], result: Mapping[str, Any]
+) -> None:
+    with read_session(runtime.engine) as session:
+        if find_statement(session, "model", model_id) is not None:
+            return
+        student = get_student(session, plan["student"]).predicate["facts"]
+        release = get_release(session, plan["release"])
+    developer = student.get("developer")
+    provider = developer.get("name") if isinstance(developer, Mapping) else None
+    files = result["model_files"]
+    predicate = {
+        "id": model_id,
+        "provider": provider or "unknown",
+        "name": student["name"],
+        "revision": run_id,
+        "weights_digest": result["weights_digest"],
+        "kind": "trained",
+        "license": student.get("release_license"),
+        "parents": list(dict.fromkeys(name for name in (plan["base_model"], *plan["teachers"]) if name)),
+        "release": plan["release"],
+        "run": run_id,
+        "evaluation": result.get("metrics"),
+        "conditions": release["conditions"],
+        "parameters_count": result["parameters"],
+        "files": files,
+    }
+    subjects = [(file["path"], file["digest"]) for file in files]
+    runtime.append("model", predicate, subjects=subjects)
+
+
+def _log_phase(runtime: Runtime, run_id: str, phase: str, request: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+    at = format_time(runtime.clock())
+    runtime.append("run", {"id": run_id, "phase": phase, "recipe": request["recipe"], "at": at, **said})

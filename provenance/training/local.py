@@ -1,0 +1,207 @@
+"""Run a plan on this machine: a process in a session of its own, which outlives a restart of the service.
+
+- A handle is two numbers, process id and its start time; together they never name another process, and they are all
+  that must be stored.
+- The process gets only the variables listed here: no token, key or password of the service reaches it.
+- What a run came to stands in its `result.json`; a process that ended without one was lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from provenance.errors import MalformedError
+from provenance.training.extras import require
+from provenance.training.plan import Plan, parse_plan
+from provenance.training.sandbox import PACKAGE_ROOT, Level, wrap_command
+
+CANCEL = "cancel"
+EVENTS = "events.jsonl"
+LOG = "process.log"
+RESULT = "result.json"
+
+State = Literal["running", "finished", "cancelled", "failed", "lost"]
+
+_PASSED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "CUDA_HOME",
+)
+_MALLOC = {
+    # glibc gives the logits' memory back to the system at every step; on a CPU that costs more than the step.
+    "MALLOC_MMAP_THRESHOLD_": "2000000000",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "MALLOC_TOP_PAD_": "500000000",
+}
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A running or ended process; `start_time` is the system's own count (clock ticks since boot on Linux)."""
+
+    pid: int
+    start_time: str
+    level: Level
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a run now; `result` once it has ended by itself."""
+
+    state: State
+    result: Mapping[str, Any] | None = None
+    detail: str | None = None
+
+
+def build_environment(plan: Plan) -> dict[str, str]:
+    """The variables of the training process: an allow-list, never the service's own environment."""
+    environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    output = Path(plan.output_dir).resolve()
+    threads = plan.threads or max(1, (os.cpu_count() or 1) // plan.processes)
+    environment |= _MALLOC | {
+        "HOME": str(output),
+        "HF_HOME": str(output / ".cache"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "PYTHONPATH": str(PACKAGE_ROOT),
+        "PYTHONHASHSEED": str(plan.seed),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+    return environment
+
+
+def build_command(plan: Plan, plan_path: Path) -> list[str]:
+    """The process's command line; more than one process goes through `torchrun`."""
+    module = ["-m", "provenance.training.distill", str(plan_path.resolve())]
+    if plan.processes == 1:
+        return [sys.executable, *module]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(plan.processes)]
+    return [sys.executable, *launcher, *module]
+
+
+def start_process(plan_path: Path, *, level: Level | None = None) -> Handle:
+    """Start the run of a plan; a run that has a whole checkpoint goes on from it.
+
+    Raises:
+        UnavailableError: the training packages are not installed.
+        MalformedError: the plan is bad, or its output folder cannot be written.
+    """
+    require()
+    plan = parse_plan(plan_path.read_bytes())
+    output = Path(plan.output_dir)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        log = (output / LOG).open("ab")
+    except OSError as exc:
+        raise MalformedError(f"output_dir: {output} cannot be written: {exc.strerror}") from exc
+    folders = [plan.release_dir, plan.base_model_dir, plan.teacher_dir]
+    read_only = [plan_path, *(Path(folder) for folder in folders if folder is not None)]
+    command, reached = wrap_command(build_command(plan, plan_path), read_only=read_only, writable=output, level=level)
+    environment = build_environment(plan) | {"PROVENANCE_ISOLATION": reached}
+    with log:
+        process = subprocess.Popen(  # noqa: S603  # our interpreter, our module, a plan that was checked
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=output,
+        )
+    handle = Handle(process.pid, _start_time(process.pid) or "", reached)
+    process.returncode = 0  # the process is followed by its handle, also by another service: this object must not care
+    return handle
+
+
+def clear_end(output_dir: Path) -> None:
+    """Before a run is resumed: forget that it was cancelled, and the result of the attempt that ended."""
+    for name in (CANCEL, RESULT):
+        (output_dir / name).unlink(missing_ok=True)
+
+
+def reattach(pid: int, start_time: str, level: Level = "plain") -> Handle | None:
+    """The handle of a process started by an earlier service, or None when it no longer runs."""
+    return Handle(pid, start_time, level) if _start_time(pid) == start_time else None
+
+
+def poll(handle: Handle, output_dir: Path) -> Status:
+    """How the run stands. Its own `result.json` is believed only after the process has gone."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(handle.pid, os.WNOHANG)  # our own child: let the system forget it
+    if _start_time(handle.pid) == handle.start_time:
+        return Status("running")
+    return read_result(output_dir)
+
+
+def read_result(output_dir: Path) -> Status:
+    """What an ended run left behind."""
+    try:
+        result = json.loads((output_dir / RESULT).read_bytes())
+    except (OSError, ValueError):
+        return Status(
+            "lost", None, "the process ended without a result: killed, out of memory, or the machine went down"
+        )
+    state: State = result["state"]
+    return Status(state, result, result.get("detail"))
+
+
+def cancel(handle: Handle, output_dir: Path, grace_seconds: float = 30.0) -> Status:
+    """Ask the run to stop at its next step, and end it by force when it does not."""
+    (output_dir / CANCEL).touch()
+    deadline = time.monotonic() + grace_seconds
+    while time.monotonic() < deadline:
+        status = poll(handle, output_dir)
+        if status.state != "running":
+            return status
+        time.sleep(0.1)
+    kill(handle)
+    while poll(handle, output_dir).state == "running":
+        time.sleep(0.05)
+    return Status("cancelled", None, f"ended by force after {grace_seconds:g} seconds")
+
+
+def kill(handle: Handle) -> None:
+    """End the whole process group at once; the process is checked first, so a reused number is never hit."""
+    if _start_time(handle.pid) == handle.start_time:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(handle.pid, signal.SIGKILL)
+
+
+def _start_time(pid: int) -> str | None:
+    """When the process started, None when there is none (an ended child that nobody asked about counts as none)."""
+    try:
+        # The name in brackets may hold spaces and brackets: the fields after the last bracket are safe.
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None if sys.platform == "linux" else _start_time_by_ps(pid)
+    except ProcessLookupError:
+        return None
+    return None if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _start_time_by_ps(pid: int) -> str | None:
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  # fixed words and a number
+    state, _, started = answer.partition(" ")
+    return started.strip() if answer and not state.startswith("Z") else None

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from provenance.errors import PolicyDocumentError
+from provenance.policy.facts import DOCUMENT_FACTS
+from provenance.policy.pack import Pack, load_pack
+from provenance.resources import find_resource
+
+PACKS = "competition disclosure evidence export-control ownership privacy quality terms territory".split()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(find_resource("policies", "rules"), tmp_path / "rules")
+    return tmp_path / "rules"
+
+
+def change(folder: Path, old: str, new: str, name: str = "quality.cedar") -> None:
+    text = (folder / name).read_text(encoding="utf-8")
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_the_shipped_packs_are_all_there(pack: Pack) -> None:
+    assert sorted(pack.packs) == PACKS
+    assert {rule.pack for rule in pack.rules.values()} == set(PACKS)
+
+
+def test_every_rule_says_what_it_enforces_and_where_it_comes_from(pack: Pack) -> None:
+    known = {*DOCUMENT_FACTS, "unclear", "scans", "evidence", "export", "source_licence", "prompt_licence"}
+    for rule in pack.rules.values():
+        assert rule.id.split(".")[0] == rule.pack
+        assert rule.title
+        assert rule.clause
+        assert rule.conditions or (rule.about or "").split(".")[0] in known
+        assert (rule.remedy is None) == (rule.effect == "permit")
+
+
+def test_the_digest_follows_the_text(folder: Path) -> None:
+    before = load_pack(folder)
+    assert load_pack(folder).digest == before.digest
+    change(folder, "quality gate", "quality bar")
+    after = load_pack(folder)
+    assert after.digest != before.digest
+    assert [name for name in after.packs if after.packs[name] != before.packs[name]] == ["quality"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ('@id("quality.failed-check")', "", "rule number 1 of the file has no @id"),
+        ('@id("quality.failed-check")', '@id("")', "no @id"),
+        ('@title("A quality check failed")', "", "failed-check has no @title"),
+        ('@basis("the customer\'s quality gate")', "", "neither @clause nor @basis"),
+        ('@verdict("review")', "", "expected deny or review"),
+        ('@verdict("review")', '@verdict("maybe")', "maybe"),
+        ('@route("policy")', '@route("rumour")', "rumour"),
+        ('@about("scans.quality")', "", "neither @about nor @condition"),
+        ("resource.scans", "resource.scanz", "failed-check does not type-check"),
+        ('resource.scans.contains("quality")', "resource.route", "failed-check does not type-check"),
+        ("action,", 'action == Action::"sell",', "failed-check does not type-check"),
+        ("forbid (", "forbit (", "quality.cedar"),
+        ("forbid (", "permit (", "takes no @verdict"),
+        ('@id("quality.failed-check")', '@id("privacy.personal-data")', "already stands in privacy.cedar"),
+        ("principal, action", "principal == ?principal, action", "no templates"),
+    ],
+)
+def test_a_bad_rule_is_refused_with_its_file_and_name(folder: Path, old: str, new: str, what: str) -> None:
+    change(folder, old, new)
+    with pytest.raises(PolicyDocumentError, match=what) as caught:
+        load_pack(folder)
+    assert "quality.cedar" in str(caught.value)
+
+
+def test_a_bad_schema_or_an_empty_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    change(folder, "entity Student", "entity Student in", "schema.cedarschema")
+    with pytest.raises(PolicyDocumentError, match=r"schema\.cedarschema"):
+        load_pack(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PolicyDocumentError, match="at least one"):
+        load_pack(tmp_path / "empty")
+
+
+def test_a_missing_fact_is_an_error_and_never_an_answer(pack: Pack) -> None:
+    student = {"use": "internal", "distribution": "none", "export_concern": False, "controlled_hardware": False}
+    evaluation = pack.evaluate("train", student, {"route": "weights"})
+    assert evaluation.error
+    assert not evaluation.permitted
+    assert pack.evaluate("train", {}, {}).error

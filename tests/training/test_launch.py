@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provenance.canonical import sha256_digest
+from provenance.errors import DeniedError, DigestMismatchError, MalformedError, NotFoundError, UnavailableError
+from provenance.runtime import Runtime
+from provenance.training import extras, launch
+from provenance.training.launch import check_launch, finish_run, local_model_folder, plan_run, run_folder, start_phase
+from provenance.training.plan import parse_plan
+from tests.service import LocalService, service, world  # noqa: F401  # fixtures
+
+pytest.importorskip("trl")
+SCRATCH = {"student": "scratch", "layers": 1, "hidden": 64, "max_steps": 2}
+RESULT: dict[str, Any] = {
+    "state": "finished", "steps": 2, "tokens": 90, "device": "cpu", "isolation": "plain", "parameters": 1234,
+    "metrics": {"perplexity": 3.5}, "flops": {"method": "estimated", "value": 1e9}, "weights_digest": "sha256:" + "b" * 64,
+    "model_files": [{"path": "model.safetensors", "digest": "sha256:" + "c" * 64, "size_bytes": 7}], "secret": "never logged",
+}  # fmt: skip
+
+
+def ask(**changes: Any) -> dict[str, Any]:
+    return {"release": "tutor@1", "student": "acme-tutor", "recipe": "sft", "config": SCRATCH, "seed": 7} | changes
+
+
+def phases(opened: LocalService, run_id: str) -> list[str]:
+    return [item["phase"] for item in opened.get(f"/api/v1/runs/{run_id}")["entries"]]
+
+
+def test_a_plan_says_everything_the_process_needs_and_is_logged_by_its_digest(service: LocalService) -> None:  # noqa: F811
+    path = plan_run(service.runtime, "run_plan", ask())
+    plan = parse_plan(path.read_bytes())
+    release = service.get("/api/v1/releases/tutor@1")
+    assert (plan.run_id, plan.seed, plan.release_digest) == ("run_plan", 7, release["manifest_digest"])
+    assert plan.output_dir == str((run_folder(service.runtime, "run_plan") / "out").resolve())
+    said = service.get("/api/v1/runs/run_plan")["plan"]
+    assert said["plan_digest"] == sha256_digest(path.read_bytes())
+    assert said["teachers"] == ["huggingface-smollm/smollm2-135m-instruct", "meta/llama-3.1-8b-instruct"]
+    assert (said["code_digest"], said["environment_digest"]) == (plan.code_digest, plan.environment_digest)
+
+
+def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalService) -> None:  # noqa: F811
+    runtime: Runtime = service.runtime
+    outcome = {"state": "finished", "result": RESULT, "detail": None}
+    for _ in range(2):
+        plan_run(runtime, "run_once", ask())
+        start_phase(runtime, "run_once", ask())
+    models = {finish_run(runtime, "run_once", ask(), outcome) for _ in range(2)}
+    assert models == {"mdl_once"}
+    assert phases(service, "run_once") == ["plan", "start", "end"]
+    model = service.get("/api/v1/models/mdl_once")
+    assert (model["weights_digest"], model["license"], model["run"]) == (RESULT["weights_digest"], "Apache-2.0", "run_once")
+    assert [item["type"] for item in model["conditions"]] == ["name-prefix"]
+    end = service.get("/api/v1/runs/run_once")["statement"]
+    assert (end["steps"], end["metrics"], end["model"]) == (2, {"perplexity": 3.5}, "mdl_once")
+    assert "secret" not in end
+
+
+def test_a_model_without_its_end_is_not_registered_twice(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    outcome = {"state": "finished", "result": RESULT, "detail": None}
+    plan_run(service.runtime, "run_torn", ask())
+    start_phase(service.runtime, "run_torn", ask())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(launch, "_log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        finish_run(service.runtime, "run_torn", ask(), outcome)
+    size = service.log_size()
+    finish_run(service.runtime, "run_torn", ask(), outcome)
+    assert service.log_size() == size + 1
+    assert phases(service, "run_torn") == ["plan", "start", "end"]
+
+
+@pytest.mark.parametrize(("state", "phase"), [("failed", "fail"), ("lost", "fail"), ("cancelled", "cancel")])
+def test_a_run_that_did_not_finish_says_why_and_has_no_model(service: LocalService, state: str, phase: str) -> None:  # noqa: F811
+    run_id = f"run_{state}"
+    plan_run(service.runtime, run_id, ask())
+    start_phase(service.runtime, run_id, ask())
+    outcome = {"state": state, "result": {}, "detail": "out of memory"}
+    assert finish_run(service.runtime, run_id, ask(), outcome) is None
+    run = service.get(f"/api/v1/runs/{run_id}")
+    assert (run["entries"][-1]["phase"], run["model"]) == (phase, None)
+    assert run["error"] == {"state": state, "detail": "out of memory"}
+
+
+def test_what_may_not_be_trained_is_refused_before_anything_is_made(service: LocalService) -> None:  # noqa: F811
+    size = service.log_size()
+    bad: list[tuple[type[Exception], dict[str, Any]]] = [
+        (DeniedError, {"release": "closed@1"}),
+        (NotFoundError, {"release": "none@1"}),
+        (NotFoundError, {"student": "none"}),
+        (NotFoundError, {"config": {}}),  # the base model's weights are not on this machine
+        (MalformedError, {"recipe": "alchemy"}),
+        (MalformedError, {"config": {"max_steps": 0}}),
+        (UnavailableError, {"recipe": "kd"}),
+    ]
+    for kind, change in bad:
+        with pytest.raises(kind):
+            check_launch(service.runtime, ask(**change))
+        with pytest.raises(kind):
+            plan_run(service.runtime, "run_refused", ask(**change))
+    assert service.log_size() == size
+    assert not run_folder(service.runtime, "run_refused").exists()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "data/test-00000.parquet"])
+def test_a_release_whose_files_were_altered_is_refused(service: LocalService, name: str) -> None:  # noqa: F811
+    path = service.data_dir / "releases" / "tutor" / "1" / name
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    try:
+        with pytest.raises(DigestMismatchError, match=name):
+            check_launch(service.runtime, ask())
+    finally:
+        path.write_bytes(data)
+
+
+def test_a_release_that_today_s_policies_would_not_permit_is_not_trained_on(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    real = launch.decide_classes
+
+    def stricter(classes: Any, student: Any, action: str, **more: Any) -> Any:
+        return real(classes, {**student, "name": "renamed", "use": "unknown", "competes_with": "unknown"}, "serve", **more)
+
+    monkeypatch.setattr(launch, "decide_classes", stricter)
+    with pytest.raises(DeniedError) as caught:
+        check_launch(service.runtime, ask())
+    assert caught.value.code == "release-not-allowed"
+    assert caught.value.decision is not None
+    assert caught.value.decision["verdict"] in {"deny", "review"}
+
+
+def test_without_the_training_packages_a_launch_says_what_to_install(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UnavailableError, match="pip install"):
+        check_launch(service.runtime, ask())
+
+
+def test_a_model_of_this_machine_lies_under_its_own_name(service: LocalService) -> None:  # noqa: F811
+    folder = local_model_folder(service.runtime, "huggingface-smollm/SmolLM2-135M")
+    assert folder == service.data_dir / "models" / "smollm2-135m" / "model"

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provenance.errors import MalformedError
+from provenance.training import local
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def _handle(process: subprocess.Popen[bytes]) -> local.Handle:
+    return local.Handle(process.pid, local._start_time(process.pid) or "", "plain")
+
+
+def test_a_running_process_is_found_by_number_and_start_time(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    handle = _handle(sleeper)
+    assert local.poll(handle, tmp_path).state == "running"
+    assert local.reattach(handle.pid, handle.start_time) == handle
+    assert local.reattach(handle.pid, handle.start_time + "0") is None
+
+
+def test_killing_a_number_that_is_another_process_now_does_nothing(sleeper: subprocess.Popen[bytes]) -> None:
+    local.kill(local.Handle(sleeper.pid, "1", "plain"))
+    assert sleeper.poll() is None
+    local.kill(_handle(sleeper))
+    assert sleeper.wait(timeout=10) == -9
+
+
+def test_a_process_that_does_not_listen_is_cancelled_by_force(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    status = local.cancel(_handle(sleeper), tmp_path, grace_seconds=0.2)
+    assert status.state == "cancelled"
+    assert "by force" in (status.detail or "")
+    assert (tmp_path / local.CANCEL).exists()
+
+
+def test_without_a_result_an_ended_run_was_lost(tmp_path: Path) -> None:
+    assert local.read_result(tmp_path).state == "lost"
+    (tmp_path / local.RESULT).write_text('{"state": "fini')
+    assert local.read_result(tmp_path).state == "lost"
+    (tmp_path / local.RESULT).write_text('{"state": "failed", "detail": "out of memory"}')
+    assert local.read_result(tmp_path) == local.Status(
+        "failed", {"state": "failed", "detail": "out of memory"}, "out of memory"
+    )
+
+
+def test_an_output_that_cannot_be_made_is_a_clear_error(tmp_path: Path, release: tuple[Path, str]) -> None:
+    pytest.importorskip("trl")
+    from provenance.training.plan import Plan, format_plan
+
+    (tmp_path / "file").write_text("")
+    plan = Plan(
+        run_id="r",
+        release_dir=str(release[0]),
+        release_digest=release[1],
+        output_dir=str(tmp_path / "file" / "run"),
+        config={"student": "scratch"},
+    )
+    path = tmp_path / "plan.json"
+    path.write_bytes(format_plan(plan))
+    with pytest.raises(MalformedError, match="output_dir"):
+        local.start_process(path)
+
+
+def test_a_number_that_no_process_has_has_no_start_time() -> None:
+    assert local._start_time(os.getpid()) is not None
+    assert local._start_time(2**22 + 1) is None
