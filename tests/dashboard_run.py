@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from provenance.demo.run import STUDENT
 from provenance.runtime import Runtime
 from provenance.store.releases import get_release
 from provenance.store.session import read_session
@@ -95,7 +96,7 @@ def append_run(runtime: Runtime, release: dict[str, Any], student: str) -> str:
     with read_session(runtime.engine) as session:
         conditions = get_release(session, release["id"])["conditions"]
     model = {
-        "id": MODEL, "provider": "acme", "name": "acme-tutor-25m", "revision": RUN, "weights_digest": digest("model"),
+        "id": MODEL, "provider": "acme", "name": STUDENT, "revision": RUN, "weights_digest": digest("model"),
         "kind": "trained", "license": "Apache-2.0", "parents": [base, *plan["teachers"]], "release": release["id"],
         "run": RUN, "evaluation": metrics, "conditions": conditions, "parameters_count": 25_690_112, "files": files,
     }  # fmt: skip

@@ -55,7 +55,9 @@ STUDENT: dict[str, Any] = {
 }
 
 
-def make_sample(number: int = 0, teacher: dict[str, Any] = APACHE, *, dataset: str = "mixed", **facts: Any) -> dict[str, Any]:
+def make_sample(
+    number: int = 0, teacher: dict[str, Any] = APACHE, *, dataset: str = "mixed", **facts: Any
+) -> dict[str, Any]:
     """A sample that the service takes; every 25th has the same prompt."""
     return {
         "dataset": dataset,
@@ -68,7 +70,9 @@ def make_sample(number: int = 0, teacher: dict[str, Any] = APACHE, *, dataset: s
     }
 
 
-def make_samples(*, apache: int = 60, openai: int = 20, llama: int = 20, dataset: str = "mixed") -> list[dict[str, Any]]:
+def make_samples(
+    *, apache: int = 60, openai: int = 20, llama: int = 20, dataset: str = "mixed"
+) -> list[dict[str, Any]]:
     teachers = [APACHE] * apache + [OPENAI] * openai + [LLAMA] * llama
     return [
         make_sample(number, teacher, dataset=dataset, external_id=f"{dataset}-{number}")

@@ -43,6 +43,7 @@ LAYERS = (
     {"api"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = {"errors", "canonical", "resources", "attestation"}

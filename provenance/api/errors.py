@@ -37,12 +37,16 @@ def problem_body(exc: ProvenanceError) -> dict[str, Any]:
 
 def add_error_handlers(app: FastAPI) -> None:
     """Make every error of a route an answer of this form."""
-    app.add_exception_handler(ProvenanceError, _answer_ours)  # type: ignore[arg-type]  # Starlette types the handler by its base
-    app.add_exception_handler(RequestValidationError, _answer_validation)  # type: ignore[arg-type]
-    app.add_exception_handler(DataError, _answer_database)  # type: ignore[arg-type]
-    app.add_exception_handler(OperationalError, _answer_database)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _answer_http)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _answer_fault)
+    answers: dict[type[Exception], Any] = {  # Starlette types a handler by the base of what it handles
+        ProvenanceError: _answer_ours,
+        RequestValidationError: _answer_validation,
+        DataError: _answer_database,
+        OperationalError: _answer_database,
+        HTTPException: _answer_http,
+        Exception: _answer_fault,
+    }
+    for kind, answer in answers.items():
+        app.add_exception_handler(kind, answer)
 
 
 def _answer_ours(request: Request, exc: ProvenanceError) -> Response:

@@ -81,12 +81,17 @@ def format_fact(value: Any) -> str:
     return str(value)
 
 
+def format_measured(value: float) -> str:
+    """A measured value with four digits that mean something, never in powers of ten where it is large."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else format_number(value)
+
+
 @cache
 def page_environment() -> Environment:
     """The environment of the pages, made once: the common filters, the pages' own, and the charts."""
     environment = make_environment()
     environment.filters.update(
-        segment=quote_segment, path=quote_path, fact=format_fact, status=describe_status, twin=twin_url,
+        segment=quote_segment, path=quote_path, fact=format_fact, measured=format_measured, status=describe_status, twin=twin_url,
         comparison_chart=draw_comparisons, composition_chart=draw_composition, growth_chart=draw_growth,
         loss_chart=draw_loss, proof_chart=draw_inclusion, verdict_chart=draw_verdicts,
     )  # fmt: skip

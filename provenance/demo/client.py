@@ -76,7 +76,9 @@ class DemoClient:
         """
         answer = self._http.post("/api/v1/runs", json=body)
         if answer.status_code != 409:
-            raise UnavailableError(f"a launch that is not allowed was answered {answer.status_code}: {answer.text[:300]}")
+            raise UnavailableError(
+                f"a launch that is not allowed was answered {answer.status_code}: {answer.text[:300]}"
+            )
         return answer.json()
 
     def wait(self, path: str, show: Callable[[Any], None]) -> Any:
@@ -98,5 +100,7 @@ class DemoClient:
 
 def _checked(answer: httpx.Response) -> Any:
     if answer.status_code >= 400:
-        raise UnavailableError(f"{answer.request.method} {answer.request.url.path} -> {answer.status_code}: {answer.text[:600]}")
+        raise UnavailableError(
+            f"{answer.request.method} {answer.request.url.path} -> {answer.status_code}: {answer.text[:600]}"
+        )
     return answer.json()

@@ -14,21 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from provenance.demo.client import DemoClient
 from provenance.demo.data import load_claims, load_prompts
 from provenance.demo.service import check_port, free_port, run_command, run_json, start_background, stop, wait_until_up
+from provenance.demo.show import Bar, show_decision, show_student
+from provenance.settings import prepare_data_dir
 from provenance.training.teacher import LICENSE, NAME, TeacherFiles, fetch_teacher
 
 HOST = "127.0.0.1"
 DATASET = "tutor"
 TEACHER = f"huggingface-smollm/{NAME}"
-STUDENT = "acme-tutor-25m"
+STUDENT = "acme-tutor-27m"
 PARALLEL_PROMPTS = 16
 MAX_NEW_TOKENS = 64
 STUDENT_FACTS: dict[str, Any] = {
@@ -71,20 +70,20 @@ class Demo:
 
     def step(self, number: int, text: str) -> None:
         """Say what comes now, and how long it took so far."""
-        self.console.rule(f"[bold]{number}. {text}[/bold]  [dim]{time.monotonic() - self.started:.0f} s[/dim]", align="left")
-
-    def progress(self) -> Progress:
-        """A progress bar of the demo's look."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        return Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console)
+        self.console.rule(
+            f"[bold]{number}. {text}[/bold]  [dim]{time.monotonic() - self.started:.0f} s[/dim]", align="left"
+        )
 
 
 def main() -> int:
     """Run the demo; the dashboard stays up."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
     data_dir = Path(os.environ.get("PROVENANCE_DATA_DIR", "data/demo")).resolve()
     demo = Demo(console, data_dir, int(os.environ.get("PROVENANCE_PORT", "8000")))
     check_port(HOST, demo.port)
+    prepare_data_dir(data_dir)
     demo.step(1, "The real teacher: SmolLM2-135M-Instruct, fetched once and pinned by digest")
     teacher = _fetch(demo)
     demo.step(2, "Keys, log, catalogue of terms, service")
@@ -113,12 +112,8 @@ def main() -> int:
 
 
 def _fetch(demo: Demo) -> TeacherFiles:
-    with demo.progress() as progress:
-        task = progress.add_task("fetch, check and export", total=100, note="")
-        return fetch_teacher(
-            demo.data_dir / "models",
-            lambda stage, done: progress.update(task, completed=round(done * 100), note=stage),
-        )
+    with Bar(demo.console, "fetch, check and export", 100) as bar:
+        return fetch_teacher(demo.data_dir / "models", lambda stage, done: bar.show(round(done * 100), stage))
 
 
 def _write_gateway(demo: Demo, teacher: TeacherFiles, port: int) -> None:
@@ -136,7 +131,6 @@ def _write_gateway(demo: Demo, teacher: TeacherFiles, port: int) -> None:
         },
         "account": None,
     }
-    demo.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     (demo.data_dir / "gateway.yaml").write_text(yaml.safe_dump({"upstreams": [upstream]}, sort_keys=False))
 
 
@@ -147,9 +141,13 @@ def _start_service(demo: Demo) -> None:
     (demo.data_dir / "service.pid").write_text(str(process.pid))
     wait_until_up(f"{demo.url}/readyz", process, log, "the service")
     name = f"demo-{int(time.time())}"
-    demo.token = run_json(["token", "create", "--name", name, "--role", "admin", "--expires", "1d"], demo.environment)["token"]
+    demo.token = run_json(["token", "create", "--name", name, "--role", "admin", "--expires", "1d"], demo.environment)[
+        "token"
+    ]
     keys = run_json(["keys", "list"], demo.environment)
-    demo.console.print(f"service on {demo.url}; keys: {', '.join(key['purpose'] + ' ' + key['algorithm'] for key in keys)}")
+    demo.console.print(
+        f"service on {demo.url}; keys: {', '.join(key['purpose'] + ' ' + key['algorithm'] for key in keys)}"
+    )
 
 
 def _start_teacher(demo: Demo, teacher: TeacherFiles, port: int) -> subprocess.Popen[bytes]:
@@ -171,10 +169,13 @@ def _start_teacher(demo: Demo, teacher: TeacherFiles, port: int) -> subprocess.P
 
 def _capture(demo: Demo, client: DemoClient) -> None:
     prompts = load_prompts()
-    with demo.progress() as progress, ThreadPoolExecutor(PARALLEL_PROMPTS) as pool:
-        task = progress.add_task("prompts answered and logged", total=len(prompts), note="")
-        for index in pool.map(lambda prompt: client.ask_teacher(TEACHER, DATASET, prompt, MAX_NEW_TOKENS), prompts):
-            progress.update(task, advance=1, note=f"entry {index}")
+    with (
+        Bar(demo.console, "prompts answered and logged", len(prompts)) as bar,
+        ThreadPoolExecutor(PARALLEL_PROMPTS) as pool,
+    ):
+        answers = pool.map(lambda prompt: client.ask_teacher(TEACHER, DATASET, prompt, MAX_NEW_TOKENS), prompts)
+        for done, index in enumerate(answers, 1):
+            bar.show(done, f"log entry {index}")
 
 
 def _import_claims(demo: Demo, client: DemoClient) -> None:
@@ -207,7 +208,7 @@ def _release(demo: Demo, client: DemoClient, teacher: TeacherFiles) -> tuple[dic
     only = {"teacher": "openai/gpt-4o"}
     blocked = client.build_release({**asked, "name": "tutor-gpt4o", "selection": only}, key="demo-blocked")
     decision = client.get(f"/api/v1/decisions/{release['decision']['id']}")
-    _show_decision(demo, decision)
+    show_decision(demo.console, decision, STUDENT)
     counts = release["counts"]
     demo.console.print(
         f"release tutor@{release['version']}: [bold]{release['state']}[/bold], {counts['released']} released, "
@@ -216,45 +217,25 @@ def _release(demo: Demo, client: DemoClient, teacher: TeacherFiles) -> tuple[dic
     return release, blocked
 
 
-def _show_decision(demo: Demo, decision: dict[str, Any]) -> None:
-    table = Table("teacher", "samples", "verdict", "because", title=f"decision {decision['id']} for {STUDENT}")
-    for item in decision["classes"]:
-        answer = item["answer"]
-        teacher = item["facts"]["teacher"]
-        reasons = [reason for reason in answer["reasons"] if reason["effect"] != "permit"] or answer["reasons"]
-        unmet = [condition for condition in answer["conditions"] if condition["status"] == "unmet"]
-        because = f"{reasons[0]['document']}, {reasons[0]['clause']} ({reasons[0]['route']})" if reasons else ""
-        because += "".join(f"\nunmet: {condition['requirement']}" for condition in unmet)
-        table.add_row(f"{teacher['provider']}/{teacher['model']}", str(item["samples"]), answer["verdict"], because)
-    demo.console.print(table)
-    for remedy in decision["remedies"][:4]:
-        demo.console.print(f"  would unblock: {remedy['text']} -> {remedy['verdict_after']}")
-
-
 def _train(demo: Demo, client: DemoClient, release: dict[str, Any], blocked: dict[str, Any]) -> dict[str, Any]:
     refused = client.refused_run({"release": blocked["id"], "student": release["student"], "recipe": "sft"})
-    demo.console.print(f"launch on {blocked['name']}@{blocked['version']}: [bold red]{refused['code']}[/bold red], {refused['detail']}")
+    demo.console.print(
+        f"launch on {blocked['name']}@{blocked['version']}: [bold red]{refused['code']}[/bold red], {refused['detail']}"
+    )
     asked = {"release": release["id"], "student": release["student"], "recipe": "sft", "config": {}, "seed": 7}
     run = client.post("/api/v1/runs", asked, key="demo-run")
     demo.console.print(f"watch it live: {demo.url}/runs/{run['id']}")
-    with demo.progress() as progress:
-        task = progress.add_task("student trains", total=None, note="")
+    with Bar(demo.console, "the student trains, then is measured", None) as bar:
 
         def show(state: dict[str, Any]) -> None:
-            event = state["progress"].get("step") or {}
+            event = state["progress"].get("step")
             if isinstance(event, dict) and event.get("total"):
                 loss = event.get("loss")
-                note = f"loss {loss:.3f}" if loss is not None else event.get("event", "")
-                progress.update(task, completed=event["step"], total=event["total"], note=note)
+                bar.show(event["step"], event["event"] if loss is None else f"loss {loss:.2f}", event["total"])
 
         done: dict[str, Any] = client.wait(f"/api/v1/runs/{run['id']}", show)
-    _show_student(demo, done)
+    show_student(demo.console, done, client.get(f"/api/v1/models/{done['model']}"))
     return done
-
-
-def _show_student(demo: Demo, run: dict[str, Any]) -> None:
-    said = run["statement"]
-    demo.console.print_json(orjson.dumps({name: said.get(name) for name in ("metrics", "limits")}).decode())
 
 
 def _report(demo: Demo, client: DemoClient, release: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +282,9 @@ def _say_goodbye(
     for name, path in pages:
         demo.console.print(f"  {name:13} {demo.url}{path}")
     demo.console.print(f"  evidence      {demo.data_dir / 'reports' / report['id'] / 'evidence.zip'}")
-    demo.console.print(f"The service goes on in the background (log: {demo.data_dir / 'logs' / 'service.log'}); `make stop` ends it.")
+    demo.console.print(
+        f"The service goes on in the background (log: {demo.data_dir / 'logs' / 'service.log'}); `make stop` ends it."
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,14 @@ def _text(value: Any) -> str | None:
     return (
         None if isinstance(value, str) and 0 < len(value) <= MAXIMUM_TEXT else f"text of 1 to {MAXIMUM_TEXT} characters"
     )
+
+
+_PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+
+def _matches(pattern: re.Pattern[str], expected: str) -> Check:
+    return lambda value: None if isinstance(value, str) and pattern.fullmatch(value) else expected
 
 
 def _one_of(values: Sequence[str]) -> Check:
@@ -151,9 +160,9 @@ def _sample_fields(today: dt.date | None) -> Fields:
     return {
         "dataset": _text,
         "teacher": {
-            "provider": _text,
-            "model": _text,
-            "served_model": _text,
+            "provider": _matches(_PROVIDER, "a provider's name such as openai: letters, digits, . _ -"),
+            "model": _matches(_MODEL, "a model's name such as gpt-4o-2024-08-06"),
+            "served_model": _matches(_MODEL, "a model's name"),
             "revision": _text,
             "weights_digest": _text,
             "obtained_at": day,

@@ -16,9 +16,10 @@ from provenance.attestation.statement import Statement, Subject, format_statemen
 from provenance.canonical import parse_digest, sha256_digest
 from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.ledger.append import format_time
+from provenance.ledger.durable import sync_folder
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import GateAnswer, Question, ask_gate, decision_predicate
-from provenance.release.freeze import freeze_samples
+from provenance.release.freeze import Frozen, freeze_samples
 from provenance.release.manifest import FORMAT, format_card, format_manifest, parse_manifest
 from provenance.runtime import Runtime
 from provenance.store.log import find_content, find_statement, get_head, get_statement
@@ -115,30 +116,40 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
         )
         student = get_student(session, decision["student"]["id"]).predicate
         teachers = _teachers(counts, allowed, answer)
-    selected = decision["counts"]["samples"]
-    released = len(frozen.indices)
-    manifest = {
-        "format": FORMAT,
-        "id": request["id"],
-        "name": request["name"],
-        "version": request["version"],
-        "dataset": selection["dataset"],
-        "student": {"id": student["id"], "name": student["facts"]["name"]},
-        "decision": {"id": decision["id"], "answer_digest": decision["answer_digest"]},
-        "log_size": decision["log_size"],
-        "counts": {"selected": selected, "released": released, "quarantined": selected - released},
-        "conditions": _carried(answer),
-        "splits": frozen.splits,
-        "leaves_root": frozen.leaves_root,
-        "index_set_digest": frozen.index_set_digest,
-        "files": frozen.files,
-    }
+    manifest = _make_manifest(request, decision, student, frozen, _carried(answer))
     data = format_manifest(manifest)
     write_file(partial / "manifest.json", data)
     write_file(partial / "README.md", format_card(manifest, teachers).encode())
     write_file(partial / "attestation.json", _attest(runtime, manifest, data))
     partial.replace(folder)
+    sync_folder(folder.parent)
     return sha256_digest(data)
+
+
+def _make_manifest(
+    request: Mapping[str, Any],
+    decision: Mapping[str, Any],
+    student: Mapping[str, Any],
+    frozen: Frozen,
+    conditions: list[dict[str, Any]],
+) -> dict[str, Any]:
+    selected, released = decision["counts"]["samples"], len(frozen.indices)
+    return {
+        "format": FORMAT,
+        "id": request["id"],
+        "name": request["name"],
+        "version": request["version"],
+        "dataset": decision["selection"]["dataset"],
+        "student": {"id": student["id"], "name": student["facts"]["name"]},
+        "decision": {"id": decision["id"], "answer_digest": decision["answer_digest"]},
+        "log_size": decision["log_size"],
+        "counts": {"selected": selected, "released": released, "quarantined": selected - released},
+        "conditions": conditions,
+        "splits": frozen.splits,
+        "leaves_root": frozen.leaves_root,
+        "index_set_digest": frozen.index_set_digest,
+        "files": frozen.files,
+    }
 
 
 def _answer(session: Any, decision_id: str) -> dict[str, Any]:

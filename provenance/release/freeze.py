@@ -6,6 +6,7 @@ The split is by prompt: every sample of one prompt falls on the same side, so th
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,8 +188,9 @@ class _Shards:
 
     def _finish(self, number: int, rows: int) -> dict[str, Any]:
         path = self._path(number)
-        with path.open("rb") as file:
+        with path.open("rb+") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())  # the manifest that will name it is durable, so this must be
         return {
             "path": str(path.relative_to(self._folder)),
             "digest": f"sha256:{digest}",

@@ -26,7 +26,7 @@ def next_version(session: Session, name: str, identifier: str) -> int:
         for row in session.exec(select(Job).where(Job.kind == "release"))
         if row.request["name"] == name
     ]
-    return max(logged, *asked, 0) + 1
+    return int(max(logged, *asked, 0)) + 1
 
 
 def get_release(session: Session, reference: str) -> dict[str, Any]:

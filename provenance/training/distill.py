@@ -12,25 +12,27 @@ Exit codes: 0 finished or cancelled (the state stands in the result), 3 bad plan
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.canonical import canonical_bytes, parse_json, sha256_digest
 from provenance.errors import DigestMismatchError, MalformedError, ProvenanceError
 from provenance.training.checkpoint import find_checkpoint
 from provenance.training.energy import EnergyMeter, describe_processor, peak_memory_bytes
 from provenance.training.events import EventLog
 from provenance.training.extras import require
 from provenance.training.files import digest_files, find_pickles, list_files, open_modes, write_atomically
-from provenance.training.local import CANCEL, EVENTS, RESULT
+from provenance.training.local import CANCEL, EVENTS, LOCK, RESULT
 from provenance.training.plan import Plan, code_digest, format_plan, parse_plan
 from provenance.training.recipe import RecipeConfig, parse_config
 from provenance.training.released import read_rows, verify_release
@@ -64,13 +66,26 @@ def main(argv: list[str] | None = None) -> int:
     try:
         plan = parse_plan(Path(arguments[0]).read_bytes())
         output = Path(plan.output_dir)
-        events = EventLog(output / EVENTS, enabled=first)
-        run = Run(plan, parse_config(plan.config), output, events, time.monotonic(), EnergyMeter())
-        distill(run)
+        with _alone(output, first) as done:
+            if not done:
+                events = EventLog(output / EVENTS, enabled=first)
+                run = Run(plan, parse_config(plan.config), output, events, time.monotonic(), EnergyMeter())
+                distill(run)
     except Exception as exc:  # noqa: BLE001  # the run must end in a recorded state whatever happened
         traceback.print_exc()
         return _fail(exc, output if first else None)
     return 0
+
+
+@contextlib.contextmanager
+def _alone(output: Path, first: bool) -> Iterator[bool]:
+    """One trainer a folder: a service killed between starting one and noting it would start a second. It waits here, and
+    finds the run done (True), or goes on from where the first was killed."""
+    with (output / LOCK).open("w") as lock:
+        if first:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        result = output / RESULT
+        yield first and result.is_file() and parse_json(result.read_bytes()).get("state") == "finished"
 
 
 def _fail(exc: Exception, output: Path | None) -> int:

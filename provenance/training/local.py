@@ -29,6 +29,7 @@ CANCEL = "cancel"
 EVENTS = "events.jsonl"
 LOG = "process.log"
 RESULT = "result.json"
+LOCK = ".lock"
 
 State = Literal["running", "finished", "cancelled", "failed", "lost"]
 

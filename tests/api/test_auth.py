@@ -73,7 +73,9 @@ def test_reading_is_open_on_loopback_under_a_loopback_name_only(service: LocalSe
 def test_a_service_for_many_users_lets_nobody_read_without_a_token(service: LocalService) -> None:
     settings = service.runtime.settings.model_copy(update={"single_user": False})
     runtime = service.runtime.__class__(**{**vars(service.runtime), "settings": settings})
-    client = TestClient(create_app(runtime), base_url="http://127.0.0.1", client=LOOPBACK)  # not started: the jobs are one's
+    client = TestClient(
+        create_app(runtime), base_url="http://127.0.0.1", client=LOOPBACK
+    )  # not started: the jobs are one's
     assert client.get("/api/v1/log").status_code == 401
     assert client.get("/api/v1/log", headers=service.as_role("viewer")).status_code == 200
 

@@ -16,7 +16,9 @@ ANSWER = {"verdict", "conditions", "reasons", "documents", "unknown", "remedies"
 
 
 def facts(teacher: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {name: value for name, value in make_sample(0, teacher, **more).items() if name not in {"prompt", "completion"}}
+    return {
+        name: value for name, value in make_sample(0, teacher, **more).items() if name not in {"prompt", "completion"}
+    }
 
 
 def test_a_what_if_answers_in_the_contract_s_form_and_stores_nothing(service: LocalService) -> None:
@@ -59,7 +61,9 @@ def test_a_stored_decision_is_an_entry_that_commits_to_its_whole_answer(service:
 def test_a_decision_may_be_about_a_selection_or_about_what_a_release_was_made_of(service: LocalService) -> None:
     service.declare(name="picky")
     ask = {"student": "picky", "action": "publish"}
-    some = service.post(URL, ask | {"dataset": "mixed", "selection": {"teacher": "meta/llama-3.1-8b-instruct"}}, expect=201)
+    some = service.post(
+        URL, ask | {"dataset": "mixed", "selection": {"teacher": "meta/llama-3.1-8b-instruct"}}, expect=201
+    )
     assert some["statement"]["counts"]["samples"] == 20
     assert some["verdict"] == "deny"  # an unmet condition does not stop training, but publishing
     for release in ("closed@1", service.get("/api/v1/releases/closed@1")["id"]):
@@ -114,7 +118,9 @@ def test_a_bad_question_names_its_field(service: LocalService, status: int, fiel
     ("teacher", "field"),
     [({"provider": 3, "model": "x", "route": "api"}, "teacher.provider"), ({"provider": "openai", "model": "x", "route": "by mail"}, "teacher.route")],
 )  # fmt: skip
-def test_a_what_if_about_a_malformed_teacher_names_it(service: LocalService, teacher: dict[str, str], field: str) -> None:
+def test_a_what_if_about_a_malformed_teacher_names_it(
+    service: LocalService, teacher: dict[str, str], field: str
+) -> None:
     problem = service.post(URL, {"sample": facts(teacher), "student": STUDENT}, expect=422)
     assert problem["errors"][0]["field"].endswith(field)
 

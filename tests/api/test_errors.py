@@ -40,7 +40,9 @@ def test_a_problem_has_the_members_that_the_contract_names(service: LocalService
         ("GET", "/log/nothing", 404, "not-found"),
     ],
 )
-def test_what_is_no_route_is_a_problem_too(service: LocalService, method: str, url: str, status: int, code: str) -> None:
+def test_what_is_no_route_is_a_problem_too(
+    service: LocalService, method: str, url: str, status: int, code: str
+) -> None:
     answer = service.client.request(method, url)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -54,7 +56,9 @@ def test_what_is_no_route_is_a_problem_too(service: LocalService, method: str, u
      b'{"name": "a\\u0000b"}', b"[" * 100_000],
     ids=["empty", "torn", "list", "text", "bytes", "nan", "surrogate", "large", "null", "deep"],
 )  # fmt: skip
-def test_a_body_that_cannot_be_read_is_refused_and_changes_nothing(service: LocalService, url: str, body: bytes) -> None:
+def test_a_body_that_cannot_be_read_is_refused_and_changes_nothing(
+    service: LocalService, url: str, body: bytes
+) -> None:
     size = service.log_size()
     answer = service.client.post(f"/api/v1/{url}", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}, answer.text
@@ -83,7 +87,9 @@ def test_every_error_of_ours_has_its_status_and_code() -> None:
         return [kind, *(each for sub in kind.__subclasses__() for each in all_kinds(sub))]
 
     for kind in all_kinds(ProvenanceError):
-        body = errors.problem_body(kind("said", FieldError("f", "v", "e", 3)) if kind is not DeniedError else kind("said"))
+        body = errors.problem_body(
+            kind("said", FieldError("f", "v", "e", 3)) if kind is not DeniedError else kind("said")
+        )
         assert (body["status"], body["code"], body["detail"]) == (kind.status, kind.code, "said")
 
 

@@ -18,7 +18,7 @@ from tests.service import LocalService, make_samples
 def read(service: LocalService, path: str) -> bytes:
     answer = service.client.get(path)
     assert answer.status_code == 200, answer.text
-    return answer.content
+    return bytes(answer.content)
 
 
 def open_checkpoint(service: LocalService, note: str) -> Any:
@@ -40,7 +40,9 @@ def test_tiles_full_and_partial_hash_to_the_checkpoint_s_root(service: LocalServ
     assert full >= 2
     assert rest
     names = [(f"{number:03}", TILE_WIDTH) for number in range(full)] + [(f"{full:03}.p/{rest}", rest)]
-    entries = [e for name, width in names for e in parse_entry_bundle(read(service, f"/log/tile/entries/{name}"), width)]
+    entries = [
+        e for name, width in names for e in parse_entry_bundle(read(service, f"/log/tile/entries/{name}"), width)
+    ]
     leaves = [h for name, width in names for h in parse_tile(read(service, f"/log/tile/0/{name}"), width)]
     assert leaves == [leaf_hash(entry) for entry in entries]
     assert tree_root(leaves) == tree.root

@@ -7,7 +7,13 @@ import pytest
 from tests.service import LocalService
 
 URL = "/api/v1/models"
-MODEL = {"provider": "acme", "name": "base-1b", "kind": "open-weights", "weights_digest": "sha256:" + "a" * 64, "license": "MIT"}
+MODEL = {
+    "provider": "acme",
+    "name": "base-1b",
+    "kind": "open-weights",
+    "weights_digest": "sha256:" + "a" * 64,
+    "license": "MIT",
+}
 
 
 def test_a_registered_model_is_found_by_id_and_name(service: LocalService) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from provenance.demo.run import STUDENT
 from provenance.ledger.merkle import node_hash
 from provenance.release.bundle import parse_bundle
 from provenance.store.session import write_session
@@ -112,7 +113,7 @@ def test_a_search_finds_ids_and_teachers_and_says_that_texts_are_not_searched(
 def test_a_sample_answers_with_the_newest_decision_and_its_clause(dashboard: Dashboard) -> None:
     page = dashboard.get(f"/samples/{dashboard.first_openai}.json").json()
     assert page["verdict"]["verdict"] == "deny"
-    assert page["verdict"]["student"] == "acme-tutor-25m"
+    assert page["verdict"]["student"] == STUDENT
     assert page["verdict"]["rules"] == ["competition.competing-model"]
     assert "openai-services-agreement-2026-01-01, 3.3(e)" in page["verdict"]["text"]
     assert page["verdict"]["decision_id"] == dashboard.blocked_decision
@@ -133,7 +134,8 @@ def test_hostile_text_is_escaped_in_every_page_that_shows_it(dashboard: Dashboar
         assert "<script>alert" not in html
         assert "\u202e" not in html
     assert HOSTILE in dashboard.get(f"/samples/{dashboard.hostile}.json").json()["text"]["prompt"][0]["content"]
-    assert "'=cmd" in dashboard.get(f"/samples/{dashboard.hostile}.csv").text
+    cells = [cell for row in csv.reader(io.StringIO(dashboard.get("/samples.csv?q=unknown-7b").text)) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
 
 
 def test_a_blocked_release_names_the_clause_and_what_would_unblock_it(dashboard: Dashboard) -> None:
@@ -179,7 +181,7 @@ def test_a_trained_model_says_whether_it_may_be_published(dashboard: Dashboard) 
     assert page["limits"]
     teacher = dashboard.get("/models/huggingface-smollm/smollm2-135m-instruct.json").json()
     assert teacher["kind"] == "not registered"
-    assert [link["text"] for link in teacher["children"]] == ["acme/acme-tutor-25m"]
+    assert [link["text"] for link in teacher["children"]] == [f"acme/{STUDENT}"]
 
 
 def test_a_report_page_leads_to_its_files_as_they_were_signed(dashboard: Dashboard) -> None:
@@ -276,7 +278,7 @@ def test_an_error_page_is_shown_when_the_database_is_out_of_reach(tmp_path: Path
         with write_session(broken.runtime.engine) as session:
             session.connection().execute(text("ALTER TABLE log_head RENAME TO log_gone"))
         page = broken.get("/")
-        assert page.status_code == 500
+        assert page.status_code == 503
         assert "The log could not be read just now" in page.text
         with write_session(broken.runtime.engine) as session:
             session.connection().execute(text("ALTER TABLE log_gone RENAME TO log_head"))

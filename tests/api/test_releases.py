@@ -65,7 +65,12 @@ def test_every_file_is_served_as_it_was_signed_and_no_other(service: LocalServic
         assert service.client.get(f"{URL}/tutor@1/data/{file['path']}").content == data.content
     assert json.loads(service.client.get(f"{URL}/tutor@1/attestation").content)["payloadType"]
     assert service.client.get(f"{URL}/tutor@1/card").text.startswith("---\n")
-    for path in ("data/../manifest.json", "data/%2e%2e/manifest.json", "data/%2Fetc%2Fpasswd", "data/train-00009.parquet"):
+    for path in (
+        "data/../manifest.json",
+        "data/%2e%2e/manifest.json",
+        "data/%2Fetc%2Fpasswd",
+        "data/train-00009.parquet",
+    ):
         assert service.client.get(f"{URL}/tutor@1/{path}").status_code == 404, path
 
 
@@ -90,7 +95,9 @@ def test_a_key_builds_once(service: LocalService) -> None:
     problem = service.post(URL, body | {"name": "other"}, expect=409, headers=headers)
     assert (problem["code"], problem["errors"][0]["field"]) == ("conflict", "Idempotency-Key")
     assert service.log_size() == size
-    assert [item["id"] for item in service.get(URL)["releases"] if item["name"] in {"keyed", "other"}] == [said[0]["id"]]
+    assert [item["id"] for item in service.get(URL)["releases"] if item["name"] in {"keyed", "other"}] == [
+        said[0]["id"]
+    ]
 
 
 GOOD = {"dataset": "mixed", "student": "acme-tutor", "name": "bad"}
@@ -138,7 +145,9 @@ def test_the_whole_way_works_on_each_database(database_url: str, tmp_path: Any) 
         report = service.report("tutor@1", formats=("json",))
         assert report["state"] == "done", report
         size = service.log_size()
-    with open_service(tmp_path / "data", database_url=database_url) as service:  # nothing is lost, nothing is logged again
+    with open_service(
+        tmp_path / "data", database_url=database_url
+    ) as service:  # nothing is lost, nothing is logged again
         assert service.log_size() == size
         assert service.get(f"{URL}/tutor@2")["state"] == "blocked"
         assert service.client.get("/api/v1/students/nul%00").status_code in {404, 422}

@@ -18,6 +18,7 @@ from provenance.api.rendering import (
     CONTENT_SECURITY_POLICY,
     NAVIGATION,
     format_fact,
+    format_measured,
     page_environment,
     render_page,
     twin_url,
@@ -259,6 +260,12 @@ def test_a_fact_is_written_without_python_s_own_signs() -> None:
     )
     assert format_fact(["openai", 20_000, True]) == "openai, 20,000, yes"
     assert format_fact([]) == "none"
+
+
+def test_a_large_measured_value_has_no_exponent() -> None:
+    assert format_measured(7_184_999.7) == "7,185,000"
+    assert format_measured(159.23456) == "159.2"
+    assert format_measured(134_515_008) == "134,515,008"
 
 
 def test_scripts_are_small_and_write_only_text_and_attributes() -> None:

@@ -12,7 +12,14 @@ from provenance.store.session import write_session
 from tests.service import STUDENT, LocalService
 
 URL = "/api/v1/runs"
-SCRATCH = {"student": "scratch", "hidden": 64, "layers": 1, "common_tokens": 300, "sample_generations": 1, "test_samples": 2}
+SCRATCH = {
+    "student": "scratch",
+    "hidden": 64,
+    "layers": 1,
+    "common_tokens": 300,
+    "sample_generations": 1,
+    "test_samples": 2,
+}
 GOOD: dict[str, Any] = {"release": "tutor@1", "student": "acme-tutor", "config": SCRATCH}
 
 
@@ -42,7 +49,9 @@ def test_a_student_that_was_declared_anew_is_not_the_one_that_was_judged(service
     service.declare(name="changing")
     service.release(service.get("/api/v1/students/changing")["id"], "changing")
     service.declare(name="changing", use="research")
-    assert refuse(service, 409, GOOD | {"release": "changing@1", "student": "changing"})["code"] == "release-not-allowed"
+    assert (
+        refuse(service, 409, GOOD | {"release": "changing@1", "student": "changing"})["code"] == "release-not-allowed"
+    )
 
 
 @pytest.fixture

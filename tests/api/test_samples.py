@@ -39,7 +39,11 @@ def test_an_answer_says_where_the_samples_and_their_batch_stand(service: LocalSe
     size = service.log_size()
     said = service.capture(make_samples(dataset="answer"))
     assert set(said) == {"first_index", "count", "batch_index", "tree_size", "checkpoint", "replayed"}
-    assert (said["first_index"], said["count"], said["batch_index"]) == (size + 1, 100, size + 101)  # behind its capture
+    assert (said["first_index"], said["count"], said["batch_index"]) == (
+        size + 1,
+        100,
+        size + 101,
+    )  # behind its capture
     assert said["replayed"] is False
     assert said["tree_size"] == size + 102 == service.log_size()
     assert parse_checkpoint(parse_note(said["checkpoint"]).text).size == said["tree_size"]

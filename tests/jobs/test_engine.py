@@ -76,6 +76,7 @@ def test_what_goes_wrong_in_a_job_is_its_answer(service: LocalService) -> None:
 def test_a_failure_ends_the_job_and_a_stop_does_not(service: LocalService, exc: Exception) -> None:
     identifier = f"rel_{type(exc).__name__.lower()}"
     add_job(service, identifier, "none", {})
+
     def fail() -> None:
         raise exc
 

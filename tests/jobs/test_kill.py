@@ -111,7 +111,10 @@ def test_a_kill_in_the_middle_of_building_a_release_delays_it_only(start_service
     service.kill()
     service.start()
     release = service.wait(url)
-    assert (release["state"], release["counts"]) == ("partial", {"selected": 4000, "released": 3800, "quarantined": 200})
+    assert (release["state"], release["counts"]) == (
+        "partial",
+        {"selected": 4000, "released": 3800, "quarantined": 200},
+    )
     folder = service.data_dir / "releases" / "big"
     assert [path.name for path in folder.iterdir()] == ["1"]
     manifest = parse_manifest((folder / "1" / "manifest.json").read_bytes())
@@ -122,7 +125,9 @@ def test_a_kill_in_the_middle_of_building_a_release_delays_it_only(start_service
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.4])
-def test_a_kill_in_the_middle_of_a_report_delays_it_only(start_service: Start, world: Path, tmp_path: Path, delay: float) -> None:
+def test_a_kill_in_the_middle_of_a_report_delays_it_only(
+    start_service: Start, world: Path, tmp_path: Path, delay: float
+) -> None:
     shutil.copytree(world, tmp_path / "data")
     service = start_service()
     body = {"kind": "ownership-and-legality", "subject": "tutor@1", "formats": ["html", "json"]}
@@ -170,7 +175,14 @@ def test_many_kills_while_starting_leave_a_service_that_starts(start_service: St
     assert len(keys) == len(set(keys))
 
 
-SMALL = {"student": "scratch", "hidden": 64, "layers": 1, "common_tokens": 300, "sample_generations": 1, "test_samples": 2}
+SMALL = {
+    "student": "scratch",
+    "hidden": 64,
+    "layers": 1,
+    "common_tokens": 300,
+    "sample_generations": 1,
+    "test_samples": 2,
+}
 
 
 @pytest.mark.training

@@ -78,7 +78,7 @@ def test_a_form_whose_libraries_are_missing_is_named_and_the_others_are_made(
     def fail(_: object) -> bytes:
         raise OSError("cannot load library 'libpango'")
 
-    monkeypatch.setattr(build, "RENDERERS", build.RENDERERS | {"pdf": fail})
+    monkeypatch.setattr(build, "RENDERERS", {**build.RENDERERS, "pdf": fail})
     size = service.log_size()
     files, missing = render_report(service.runtime, "rep_missing", release_of(service), size, ["json", "pdf"])
     assert [file["path"] for file in files] == ["report.json"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.service import service, world  # noqa: F401  # fixtures of the tests of `launch`
+
 TEXTS = [
     "The river carries sand to the sea, and the sea gives it back to the beach.",
     "A good question is worth more than a quick answer.",
@@ -91,7 +93,7 @@ def make_plan(tmp_path: Path, release: tuple[Path, str], tiny_teacher: Path) -> 
         settings = {"layers": 2, "common_tokens": 300, "max_steps": 8, "save_steps": 2, "sample_generations": 1}
         output = tmp_path / name
         output.mkdir(exist_ok=True)
-        fields = {
+        fields: dict[str, Any] = {
             "run_id": name,
             "release_dir": str(release[0]),
             "release_digest": release[1],

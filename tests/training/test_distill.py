@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 pytest.importorskip("trl")
 
 from provenance.errors import UnavailableError
-from provenance.training import extras, local
+from provenance.training import local
 from provenance.training.files import check_files, digest_files, find_pickles, list_files
 
 pytestmark = pytest.mark.training
@@ -188,7 +189,7 @@ def test_no_secret_of_the_service_reaches_the_process(
 def test_without_torch_the_error_says_what_to_install(
     make_plan: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(UnavailableError, match=r"pip install 'provenance-ledger\[train\]'"):
         local.start_process(make_plan())
 

@@ -6,11 +6,12 @@ import pytest
 
 from provenance.canonical import sha256_digest
 from provenance.errors import DeniedError, DigestMismatchError, MalformedError, NotFoundError, UnavailableError
+from provenance.policy.decide import decide_classes
 from provenance.runtime import Runtime
-from provenance.training import extras, launch
+from provenance.training import launch
 from provenance.training.launch import check_launch, finish_run, local_model_folder, plan_run, run_folder, start_phase
 from provenance.training.plan import parse_plan
-from tests.service import LocalService, service, world  # noqa: F401  # fixtures
+from tests.service import LocalService
 
 pytest.importorskip("trl")
 SCRATCH = {"student": "scratch", "layers": 1, "hidden": 64, "max_steps": 2}
@@ -29,7 +30,7 @@ def phases(opened: LocalService, run_id: str) -> list[str]:
     return [item["phase"] for item in opened.get(f"/api/v1/runs/{run_id}")["entries"]]
 
 
-def test_a_plan_says_everything_the_process_needs_and_is_logged_by_its_digest(service: LocalService) -> None:  # noqa: F811
+def test_a_plan_says_everything_the_process_needs_and_is_logged_by_its_digest(service: LocalService) -> None:
     path = plan_run(service.runtime, "run_plan", ask())
     plan = parse_plan(path.read_bytes())
     release = service.get("/api/v1/releases/tutor@1")
@@ -41,7 +42,7 @@ def test_a_plan_says_everything_the_process_needs_and_is_logged_by_its_digest(se
     assert (said["code_digest"], said["environment_digest"]) == (plan.code_digest, plan.environment_digest)
 
 
-def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalService) -> None:  # noqa: F811
+def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalService) -> None:
     runtime: Runtime = service.runtime
     outcome = {"state": "finished", "result": RESULT, "detail": None}
     for _ in range(2):
@@ -51,20 +52,27 @@ def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalSe
     assert models == {"mdl_once"}
     assert phases(service, "run_once") == ["plan", "start", "end"]
     model = service.get("/api/v1/models/mdl_once")
-    assert (model["weights_digest"], model["license"], model["run"]) == (RESULT["weights_digest"], "Apache-2.0", "run_once")
+    assert (model["weights_digest"], model["license"], model["run"]) == (
+        RESULT["weights_digest"],
+        "Apache-2.0",
+        "run_once",
+    )
     assert [item["type"] for item in model["conditions"]] == ["name-prefix"]
     end = service.get("/api/v1/runs/run_once")["statement"]
     assert (end["steps"], end["metrics"], end["model"]) == (2, {"perplexity": 3.5}, "mdl_once")
     assert "secret" not in end
 
 
-def test_a_model_without_its_end_is_not_registered_twice(service: LocalService, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_model_without_its_end_is_not_registered_twice(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcome = {"state": "finished", "result": RESULT, "detail": None}
     plan_run(service.runtime, "run_torn", ask())
     start_phase(service.runtime, "run_torn", ask())
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(launch, "_log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(launch, "_log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
         finish_run(service.runtime, "run_torn", ask(), outcome)
+    monkeypatch.undo()
     size = service.log_size()
     finish_run(service.runtime, "run_torn", ask(), outcome)
     assert service.log_size() == size + 1
@@ -72,7 +80,7 @@ def test_a_model_without_its_end_is_not_registered_twice(service: LocalService, 
 
 
 @pytest.mark.parametrize(("state", "phase"), [("failed", "fail"), ("lost", "fail"), ("cancelled", "cancel")])
-def test_a_run_that_did_not_finish_says_why_and_has_no_model(service: LocalService, state: str, phase: str) -> None:  # noqa: F811
+def test_a_run_that_did_not_finish_says_why_and_has_no_model(service: LocalService, state: str, phase: str) -> None:
     run_id = f"run_{state}"
     plan_run(service.runtime, run_id, ask())
     start_phase(service.runtime, run_id, ask())
@@ -83,7 +91,7 @@ def test_a_run_that_did_not_finish_says_why_and_has_no_model(service: LocalServi
     assert run["error"] == {"state": state, "detail": "out of memory"}
 
 
-def test_what_may_not_be_trained_is_refused_before_anything_is_made(service: LocalService) -> None:  # noqa: F811
+def test_what_may_not_be_trained_is_refused_before_anything_is_made(service: LocalService) -> None:
     size = service.log_size()
     bad: list[tuple[type[Exception], dict[str, Any]]] = [
         (DeniedError, {"release": "closed@1"}),
@@ -104,7 +112,7 @@ def test_what_may_not_be_trained_is_refused_before_anything_is_made(service: Loc
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "data/test-00000.parquet"])
-def test_a_release_whose_files_were_altered_is_refused(service: LocalService, name: str) -> None:  # noqa: F811
+def test_a_release_whose_files_were_altered_is_refused(service: LocalService, name: str) -> None:
     path = service.data_dir / "releases" / "tutor" / "1" / name
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -116,12 +124,14 @@ def test_a_release_whose_files_were_altered_is_refused(service: LocalService, na
 
 
 def test_a_release_that_today_s_policies_would_not_permit_is_not_trained_on(
-    service: LocalService, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = launch.decide_classes
+    real = decide_classes
 
     def stricter(classes: Any, student: Any, action: str, **more: Any) -> Any:
-        return real(classes, {**student, "name": "renamed", "use": "unknown", "competes_with": "unknown"}, "serve", **more)
+        return real(
+            classes, {**student, "name": "renamed", "use": "unknown", "competes_with": "unknown"}, "serve", **more
+        )
 
     monkeypatch.setattr(launch, "decide_classes", stricter)
     with pytest.raises(DeniedError) as caught:
@@ -132,13 +142,13 @@ def test_a_release_that_today_s_policies_would_not_permit_is_not_trained_on(
 
 
 def test_without_the_training_packages_a_launch_says_what_to_install(
-    service: LocalService, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match="pip install"):
         check_launch(service.runtime, ask())
 
 
-def test_a_model_of_this_machine_lies_under_its_own_name(service: LocalService) -> None:  # noqa: F811
+def test_a_model_of_this_machine_lies_under_its_own_name(service: LocalService) -> None:
     folder = local_model_folder(service.runtime, "huggingface-smollm/SmolLM2-135M")
     assert folder == service.data_dir / "models" / "smollm2-135m" / "model"

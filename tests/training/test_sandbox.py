@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_there_is_no_network(folders: dict[str, Path], level: sandbox.Level) -> 
 
 
 def test_stepping_down_is_said(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     sandbox.best_level.cache_clear()
     try:
         command, level = sandbox.wrap_command(["true"], read_only=[], writable=folders["output"])

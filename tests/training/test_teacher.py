@@ -24,7 +24,7 @@ def _pip_that(monkeypatch: pytest.MonkeyPatch, code: int, stderr: str, wheel: by
         return subprocess.CompletedProcess(command, code, "", stderr)
 
     monkeypatch.setattr(teacher, "require", lambda: None)
-    monkeypatch.setattr(teacher.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return calls
 
 

@@ -30,6 +30,7 @@ from provenance.store.tables import SampleRow
 from provenance.terms.catalogue import Catalogue
 
 RELEASED = frozenset({"allow", "allow-with-conditions"})
+WHOLE_TEXT = "whole text"
 
 
 def fill_sample(asked: Asked, index: int) -> SamplePage:
@@ -153,7 +154,8 @@ def _fill_terms(item: Mapping[str, Any], catalogue: Catalogue) -> TermsInForce:
         gone = "not in today's catalogue"
         return TermsInForce(item["id"], "", item["id"], None, None, None, verified=False, training=gone)
     training = document.training
-    says = training.value.replace("-", " ") + (f", clause {training.clause}" if training.clause else "")
+    where = f", {training.clause}" if training.clause == WHOLE_TEXT else f", clause {training.clause}"
+    says = training.value.replace("-", " ") + (where if training.clause else "")
     changed = "" if document.digest == item["digest"] else "; the catalogue's reading changed since"
     return TermsInForce(
         id=document.id,
