@@ -36,7 +36,9 @@ demo: $(READY) ## the whole way once: teacher, capture, gate, release, student, 
 	@$(BIN)/provenance demo $(ARGS)
 
 stop: ## end the service that the demo left running
-	@kill "$$(cat "$${PROVENANCE_DATA_DIR:-data/demo}/service.pid")" && echo 'The service ends.'
+	@lock="$${PROVENANCE_DATA_DIR:-data/demo}/service.lock"; \
+	pid=$$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$$lock" 2>/dev/null); \
+	if [ -n "$$pid" ] && ps -p "$$pid" -o command= | grep -q provenance && kill "$$pid"; then echo 'The service ends.'; else echo 'No service of the demo runs.'; fi
 
 test: $(READY) ## all tests, on SQLite and PostgreSQL (ARGS="-k merkle" picks some; WORKERS=2 processes)
 	@$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

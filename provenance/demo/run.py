@@ -19,7 +19,16 @@ from rich.console import Console
 
 from provenance.demo.client import DemoClient
 from provenance.demo.data import load_claims, load_prompts
-from provenance.demo.service import check_port, free_port, run_command, run_json, start_background, stop, wait_until_up
+from provenance.demo.service import (
+    check_port,
+    free_port,
+    is_running,
+    run_command,
+    run_json,
+    start_background,
+    stop,
+    wait_until_up,
+)
 from provenance.demo.show import Bar, show_decision, show_student
 from provenance.settings import prepare_data_dir
 from provenance.training.teacher import LICENSE, NAME, TeacherFiles, fetch_teacher
@@ -82,14 +91,18 @@ def main() -> int:
         console.width = 120
     data_dir = Path(os.environ.get("PROVENANCE_DATA_DIR", "data/demo")).resolve()
     demo = Demo(console, data_dir, int(os.environ.get("PROVENANCE_PORT", "8000")))
-    check_port(HOST, demo.port)
     prepare_data_dir(data_dir)
+    running = is_running(data_dir, demo.url)
+    if not running:
+        check_port(HOST, demo.port)
     demo.step(1, "The real teacher: SmolLM2-135M-Instruct, fetched once and pinned by digest")
     teacher = _fetch(demo)
     demo.step(2, "Keys, log, catalogue of terms, service")
     teacher_port = free_port()
     _write_gateway(demo, teacher, teacher_port)
-    _start_service(demo)
+    if not running:
+        _start_service(demo)
+    _greet(demo)
     server = _start_teacher(demo, teacher, teacher_port)
     try:
         with DemoClient(demo.url, demo.token) as client:
@@ -138,8 +151,10 @@ def _start_service(demo: Demo) -> None:
     log = demo.data_dir / "logs" / "service.log"
     command = [sys.executable, "-m", "provenance", "serve", "--host", HOST, "--port", str(demo.port)]
     process = start_background(command, log, demo.environment)
-    (demo.data_dir / "service.pid").write_text(str(process.pid))
     wait_until_up(f"{demo.url}/readyz", process, log, "the service")
+
+
+def _greet(demo: Demo) -> None:
     name = f"demo-{int(time.time())}"
     demo.token = run_json(["token", "create", "--name", name, "--role", "admin", "--expires", "1d"], demo.environment)[
         "token"

@@ -37,6 +37,15 @@ def check_port(host: str, port: int) -> None:
             ) from exc
 
 
+def is_running(data_dir: Path, url: str) -> bool:
+    """Whether the service of this data directory answers at `url` already, from an earlier demo."""
+    try:
+        holder = json.loads((data_dir / "service.lock").read_bytes())
+        return bool(holder["url"] == url and httpx.get(f"{url}/readyz", timeout=2).is_success)
+    except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError):
+        return False
+
+
 def free_port() -> int:
     """A port that is free now."""
     with socket.socket() as probe:
