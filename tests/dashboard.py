@@ -21,8 +21,8 @@ import httpx
 import uvicorn
 
 from provenance.api.app import create_app
-from provenance.demo.data import load_claims, load_prompts
 from provenance.demo.run import STUDENT_FACTS
+from provenance.demo.samples import load_claims, load_prompts
 from provenance.ledger.append import format_time
 from provenance.runtime import Runtime, open_runtime
 from provenance.settings import Settings

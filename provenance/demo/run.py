@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 
 from provenance.demo.client import DemoClient
-from provenance.demo.data import load_claims, load_prompts
+from provenance.demo.samples import load_claims, load_prompts
 from provenance.demo.service import (
     check_port,
     free_port,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from provenance.canonical import canonical_bytes
 from provenance.ledger.checkpoint import open_signed_checkpoint, parse_checkpoint
 from provenance.ledger.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
 from provenance.ledger.note import parse_note, parse_vkey
@@ -112,12 +113,13 @@ def test_a_lookup_finds_the_entry_with_a_proof_that_verifies(service: LocalServi
         for key in keys:
             said = service.get(f"/api/v1/log/lookup/{kind}/{key}")
             assert set(said) >= {"entry", "index", "proof", "checkpoint"}
+            assert canonical_bytes(said["entry"]) == b64decode(said["bytes"])
             proof = parse_proof(said["proof"])
             assert (proof.index, proof.checkpoint) == (said["index"], said["checkpoint"])
             tree = open_checkpoint(service, said["checkpoint"])
             verify_inclusion(leaf_hash(b64decode(said["bytes"])), said["index"], tree.size, proof.path, tree.root)
             expected = {"external-id": {"sample"}, "digest": {"release", "policy"}}.get(kind, {kind})
-            assert said["entry"]["kind"] in expected
+            assert said["kind"] in expected
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_the_keys_are_listed_by_purpose_with_their_public_half(service: LocalSer
         assert {"purpose", "name", "algorithm", "state", "valid_from", "valid_to"} <= set(key)
         assert key.get("vkey") or key.get("public_key")
     assert not any("PRIVATE" in str(key) or "secret" in key for key in keys)
-    introduced = service.get("/api/v1/log/entries/0")["entry"]
+    introduced = service.get("/api/v1/log/entries/0")
     assert (introduced["kind"], introduced["predicate"]["purpose"]) == ("key", "authority")
 
 

@@ -33,7 +33,7 @@ def test_a_partial_release_says_what_went_out_what_stayed_and_on_which_condition
     ]
     assert said["decision"]["verdict"] == "deny"
     assert said == service.get(f"{URL}/{said['id']}")
-    assert service.get(f"/api/v1/log/entries/{said['entry']}")["entry"]["kind"] == "release"
+    assert service.get(f"/api/v1/log/entries/{said['entry']}")["kind"] == "release"
     assert said in service.get(URL)["releases"]
 
 

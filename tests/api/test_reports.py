@@ -37,7 +37,7 @@ def test_a_report_says_what_it_is_about_and_which_files_it_has(service: LocalSer
         answer = service.client.get(f"{URL}/{said['id']}{file['path'].removeprefix('report')}")
         assert (sha256_digest(answer.content), len(answer.content)) == (file["digest"], file["size_bytes"])
     entry = service.get(f"/api/v1/log/lookup/report/{said['id']}")
-    assert (entry["index"], entry["entry"]["predicate"]["files"]) == (said["entry"], said["files"])
+    assert (entry["index"], entry["predicate"]["files"]) == (said["entry"], said["files"])
 
 
 def test_each_form_comes_as_its_type_and_the_page_under_its_own_policy(service: LocalService) -> None:

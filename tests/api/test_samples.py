@@ -47,7 +47,7 @@ def test_an_answer_says_where_the_samples_and_their_batch_stand(service: LocalSe
     assert said["replayed"] is False
     assert said["tree_size"] == size + 102 == service.log_size()
     assert parse_checkpoint(parse_note(said["checkpoint"]).text).size == said["tree_size"]
-    batch = service.get(f"/api/v1/log/entries/{said['batch_index']}")["entry"]
+    batch = service.get(f"/api/v1/log/entries/{said['batch_index']}")
     assert (batch["kind"], batch["predicate"]["count"]) == ("batch", 100)
 
 

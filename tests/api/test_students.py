@@ -15,7 +15,7 @@ def test_a_declaration_is_an_entry_and_is_found_by_id_and_name(service: LocalSer
     assert set(said) == {"id", "entry"}
     found = {"id": said["id"], "facts": STUDENT | {"name": "first"}, "entry": said["entry"]}
     assert service.get(f"{URL}/{said['id']}") == service.get(f"{URL}/first") == found
-    entry = service.get(f"/api/v1/log/lookup/student/{said['id']}")["entry"]["predicate"]
+    entry = service.get(f"/api/v1/log/lookup/student/{said['id']}")["predicate"]
     assert entry["digest"] == sha256_digest(canonical_bytes(entry["facts"]))
     assert {"id": said["id"], "name": "first", "entry": said["entry"]} in service.get(URL)["students"]
 

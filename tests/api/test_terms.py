@@ -17,7 +17,7 @@ def test_a_document_says_the_clauses_that_were_read_in_it(service: LocalService)
     said = service.get("/api/v1/terms/openai-services-agreement-2026-01-01")
     assert said["provider"] == "openai"
     assert {"facts", "conditions", "verified", "effective_from"} <= set(said)
-    logged = service.get(f"/api/v1/log/lookup/terms/{said['id']}")["entry"]["predicate"]
+    logged = service.get(f"/api/v1/log/lookup/terms/{said['id']}")["predicate"]
     assert logged["document_digest"] == said["digest"]
 
 

@@ -39,5 +39,5 @@ def test_a_crash_after_each_step_makes_nothing_twice(
         release = service.wait(url)
         assert (release["state"], release["counts"]["released"]) == ("partial", 8)
         size = service.log_size()
-        kinds = [service.get(f"/api/v1/log/entries/{index}")["entry"]["kind"] for index in range(size - 6, size)]
+        kinds = [service.get(f"/api/v1/log/entries/{index}")["kind"] for index in range(size - 6, size)]
         assert kinds.count("decision") == kinds.count("release") == 1

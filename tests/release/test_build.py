@@ -104,7 +104,7 @@ def test_the_attestation_is_signed_by_the_release_key_over_manifest_and_shards(
     digest = sha256_digest((folder / "manifest.json").read_bytes())
     assert named == expected | {"manifest.json": parse_digest(digest).hex()}
     assert statement.predicate == {"id": manifest["id"], "name": "tutor", "version": 1}
-    logged = service.get(f"/api/v1/log/lookup/release/{manifest['id']}")["entry"]["predicate"]
+    logged = service.get(f"/api/v1/log/lookup/release/{manifest['id']}")["predicate"]
     assert logged["manifest_digest"] == digest
     for name in ("counts", "conditions", "splits", "leaves_root", "index_set_digest", "files"):
         assert logged[name] == manifest[name]

@@ -35,7 +35,7 @@ def test_a_report_is_logged_once_and_names_the_one_before(service: LocalService)
     assert log_report(service.runtime, "rep_first", release, size, files) == index
     assert service.log_size() == index + 1
     log_report(service.runtime, "rep_second", release, size, files)
-    said = service.get("/api/v1/log/lookup/report/rep_second")["entry"]["predicate"]
+    said = service.get("/api/v1/log/lookup/report/rep_second")["predicate"]
     assert said["previous"] == "rep_first"
 
 

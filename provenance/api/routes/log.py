@@ -9,11 +9,13 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
 from provenance.api.deps import ReaderDep, RuntimeDep, SessionDep
+from provenance.attestation.envelope import parse_entry
+from provenance.canonical import parse_json
 from provenance.errors import FieldError, MalformedError, NotFoundError
 from provenance.ledger.keys import list_public
 from provenance.ledger.prove import Prover
 from provenance.ledger.tiles import TILE_WIDTH, format_entry_bundle, parse_tile_path
-from provenance.store.log import get_head, iterate_entries, load_tile, read_entry, read_statement
+from provenance.store.log import get_head, iterate_entries, load_tile, read_entry
 from provenance.store.lookup import LOOKUP_KINDS, find_index
 
 router = APIRouter(tags=["log"])
@@ -92,10 +94,13 @@ def look_up(kind: str, key: str, session: SessionDep, _: ReaderDep) -> dict[str,
 def _entry(session: Any, index: int) -> dict[str, Any]:
     prover = Prover(session)
     proof = prover.proof_text(index)
-    statement = read_statement(session, index)
+    data = read_entry(session, index)
+    statement = parse_entry(data)
     return {
-        "entry": {"kind": statement.kind, "predicate": dict(statement.predicate)},
-        "bytes": b64encode(read_entry(session, index)).decode(),
+        "entry": parse_json(data),  # its canonical form (RFC 8785) is the bytes that the leaf hash is over
+        "bytes": b64encode(data).decode(),
+        "kind": statement.kind,
+        "predicate": dict(statement.predicate),
         "index": index,
         "proof": proof,
         "checkpoint": prover.head.checkpoint,

@@ -9,13 +9,14 @@ from fastapi.responses import PlainTextResponse
 
 from provenance.api.body import read_body
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep
+from provenance.canonical import parse_json
 from provenance.capture.evidence import sample_evidence
 from provenance.capture.sample import parse_samples
 from provenance.errors import FieldError, MalformedError
 from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.prove import Prover
 from provenance.report.evidence import bundle_sample
-from provenance.store.log import find_content, read_entry, read_statement
+from provenance.store.log import find_content, read_entry
 from provenance.store.samples import get_sample
 
 router = APIRouter(prefix="/api/v1", tags=["samples"])
@@ -56,18 +57,16 @@ def post_samples(
 def show_sample(index: int, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """One sample: its statement, leaf hash and, unless erased, its words."""
     row = get_sample(session, index)
-    statement = read_statement(session, index)
+    entry = read_entry(session, index)
+    statement = parse_json(entry)
     content = find_content(session, index)
     return {
         "index": index,
-        "statement": {
-            "subject": [{"name": item.name, "digest": dict(item.digest)} for item in statement.subjects],
-            "predicate": dict(statement.predicate),
-        },
-        "leaf_hash": f"sha256:{leaf_hash(read_entry(session, index)).hex()}",
+        "statement": statement,
+        "leaf_hash": f"sha256:{leaf_hash(entry).hex()}",
         "content": content and {"prompt": content["prompt"], "completion": content["completion"]},
         "erased": content is None,
-        "fact_class": statement.predicate["fact_class"],
+        "fact_class": statement["predicate"]["fact_class"],
         "batch_index": row.batch_index,
     }
 
