@@ -110,7 +110,7 @@ def distill(run: Run) -> None:
         raise MalformedError(f"{release}: the release has no training samples")
     # Heavy imports only now: an altered release is refused in a second.
     from provenance.training.scorecard import Loaded, score_student
-    from provenance.training.trainer import Consumed, Watch, build_arguments, build_trainer, gather, train
+    from provenance.training.trainer import Consumed, Watch, build_arguments, build_trainer, gather, meet_others, train
 
     cuda = prepare_torch(plan)
     run.events.write(
@@ -128,7 +128,9 @@ def distill(run: Run) -> None:
     watch = Watch(run.events, Consumed(), run.output / CANCEL, run.started + plan.deadline_seconds - spent)
     trainer = build_trainer(Loaded(model, tokenizer), train_rows, arguments, watch, run.config)
     consumed = gather(train(trainer, watch, checkpoint), arguments.world_size)
-    if not trainer.is_world_process_zero():
+    first = trainer.is_world_process_zero()
+    meet_others()  # what follows is the first process's alone
+    if not first:
         return
     seconds = watch.seconds_before + time.monotonic() - watch.start
     training = describe_training(run, facts, trainer, seconds) | describe_consumed(facts, train_rows, consumed)
@@ -326,5 +328,15 @@ def _is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def leave(code: int) -> None:
+    """End the process. One of several ends at once: taking the group apart in order aborts or hangs now and then, when
+    the processes do it at different times (seen with gloo), and everything has been written by now."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

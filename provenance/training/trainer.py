@@ -218,6 +218,12 @@ def train(trainer: Any, watch: Watch, checkpoint: Checkpoint | None) -> Consumed
     return watch.consumed.cut(trainer.state.global_step * trainer.args.gradient_accumulation_steps)
 
 
+def meet_others() -> None:
+    """Wait until every process has come here: one that ends while others still exchange tensors takes the run down."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
 def gather(consumed: Consumed, world_size: int) -> Consumed:
     """Join the ranks' batches in the global order: batch 0 of every rank, then batch 1, and so on."""
     if world_size == 1:
