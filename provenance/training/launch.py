@@ -15,10 +15,9 @@ from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundE
 from provenance.ledger.append import format_time
 from provenance.ledger.publish import write_file
 from provenance.policy.decide import decide_classes
-from provenance.policy.standing import read_standing
 from provenance.release.build import release_folder
 from provenance.runtime import Runtime
-from provenance.store.log import find_statement, get_head
+from provenance.store.log import find_statement
 from provenance.store.releases import get_release
 from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
@@ -75,7 +74,7 @@ def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], student: Mapping[str, Any]) -> None:
-    """The gate is asked once more, for training, with what stands today: a release may be older."""
+    """The gate is asked once more, for training, with today's policies: a release may have been made under older ones."""
     decision = find_statement(session, "decision", release["decision"]["id"])
     if decision is None:
         raise NotFoundError(f"the decision of release {release['id']} is not in the log")
@@ -83,17 +82,11 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
     allowed = [short for short, verdict, _, _ in decision.predicate["classes"] if verdict in PERMITTING]
     counts = count_classes(session, selection["dataset"], selection["filter"], release["log_size"])
     released = [item for item in counts if any(item.digest.startswith(short) for short in allowed)]
-    now = runtime.clock()
-    standing = read_standing(session, get_head(session).size, now)
     answer = decide_classes(
         [(item.digest, item.facts, item.samples, item.tokens) for item in released],
         student["facts"],
         "train",
-        at=now.date(),
-        agreements=standing.agreements,
-        exceptions=standing.exceptions,
-        dataset=selection["dataset"],
-        student_id=student["id"],
+        at=runtime.clock().date(),
         catalogue=runtime.catalogue,
         pack=runtime.pack,
         log_size=release["log_size"],
