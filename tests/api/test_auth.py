@@ -88,7 +88,7 @@ def test_the_log_s_keys_and_checkpoint_are_public(service: LocalService) -> None
 
 def test_an_administrative_act_is_logged_with_its_actor(service: LocalService) -> None:
     receipt = service.runtime.append_access("ada", "cancel-run", "run_1", "a test")
-    said = service.get(f"/api/v1/log/entries/{receipt.first_index}")["entry"]
+    said = service.get(f"/api/v1/log/entries/{receipt.first_index}")
     assert said["kind"] == "access"
     assert {name: said["predicate"][name] for name in ("actor", "act", "target", "reason")} == {
         "actor": "ada", "act": "cancel-run", "target": "run_1", "reason": "a test",
