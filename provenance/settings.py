@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -75,9 +76,8 @@ def prepare_data_dir(path: Path) -> Path:
     problem = FieldError("PROVENANCE_DATA_DIR", str(path), expected)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with TemporaryFile(dir=path):  # a name of its own: another process may be opening the same directory
+            pass
     except OSError as exc:
         raise SettingsError(
             f"PROVENANCE_DATA_DIR {path} cannot be used ({exc.strerror}); expected {expected}", problem

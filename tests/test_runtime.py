@@ -17,7 +17,7 @@ from sqlmodel import select
 from provenance.canonical import sha256_digest
 from provenance.errors import ConflictError, LedgerForkError, SettingsError
 from provenance.runtime import Runtime, open_runtime
-from provenance.settings import Settings
+from provenance.settings import Settings, prepare_data_dir
 from provenance.store.log import get_head
 from provenance.store.session import read_session
 from provenance.store.tables import StatementRow
@@ -85,6 +85,26 @@ def test_two_that_open_a_fresh_directory_together_make_one_set_of_keys(tmp_path:
     finally:
         for runtime in found:
             runtime.close()
+
+
+def test_many_that_prepare_one_directory_do_not_stumble_over_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    troubles: list[str] = []
+
+    def prepare() -> None:
+        for _ in range(500):
+            try:
+                prepare_data_dir(folder)
+            except SettingsError as exc:
+                troubles.append(exc.detail)
+
+    threads = [threading.Thread(target=prepare) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert troubles == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_statement_under_a_key_is_appended_once(tmp_path: Path) -> None:
