@@ -19,7 +19,7 @@ from sqlmodel import Session
 from provenance.attestation.envelope import parse_entry
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.ledger.merkle import leaf_hash, tree_root
-from provenance.store.log import load_contents, read_entry
+from provenance.store.log import load_contents, load_entries
 from provenance.store.samples import iterate_samples
 from provenance.store.tables import SampleRow
 
@@ -90,13 +90,14 @@ def freeze_samples(
     frozen = Frozen()
     shards = {split: _Shards(folder, split) for split in SPLITS}
     for group in _groups(iterate_samples(session, dataset, list(verdicts), log_size)):
-        contents = load_contents(session, [row.index for row in group])
+        indices = [row.index for row in group]
+        contents, entries = load_contents(session, indices), load_entries(session, indices)
         for row in group:
             words = contents[row.index]
             if words is None:
                 frozen.erased += 1
                 continue
-            entry = read_entry(session, row.index)
+            entry = entries[row.index]
             frozen.leaves.append(leaf_hash(entry))
             frozen.indices.append(row.index)
             split = choose_split(words["prompt"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -103,22 +103,38 @@ def find_content(session: Session, index: int) -> dict[str, Any] | None:
     return orjson.loads(item) if item else None
 
 
-def load_contents(session: Session, indices: list[int]) -> Mapping[int, dict[str, Any] | None]:
-    """The words of many entries at once; each segment is unpacked once. `indices` ascend."""
-    found: dict[int, dict[str, Any] | None] = {}
-    items: list[bytes] = []
+def load_contents(session: Session, indices: Sequence[int]) -> dict[int, dict[str, Any] | None]:
+    """The words of many entries at once, None where there are none. `indices` ascend."""
+    found = _load_items(session, ContentSegment, indices)
+    return {index: orjson.loads(item) if item else None for index, item in found}
+
+
+def load_entries(session: Session, indices: Sequence[int]) -> dict[int, bytes]:
+    """The bytes of many entries at once. `indices` ascend.
+
+    Raises:
+        NotFoundError: the log is not that long.
+    """
+    found = dict(_load_items(session, EntrySegment, indices))
+    entries = {index: entry for index, entry in found.items() if entry is not None}
+    for index in found.keys() - entries.keys():
+        raise NotFoundError(f"there is no entry {index}")
+    return entries
+
+
+def _load_items(session: Session, table: type[Any], indices: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
+    """Items of segments; each segment is read and unpacked once, and one is in memory at a time."""
     start, end = 0, 0
+    items: list[bytes] = []
     for index in indices:
         if not start <= index < end:
-            row = _segment(session, ContentSegment, index)
+            row = _segment(session, table, index)
             if row is None or index >= row.first_index + row.count:
-                found[index] = None
+                yield index, None
                 continue
             start, end, items = row.first_index, row.first_index + row.count, unpack_segment(row.frames)
             session.expunge(row)
-        item = items[index - start]
-        found[index] = orjson.loads(item) if item else None
-    return found
+        yield index, items[index - start]
 
 
 def _segment(session: Session, table: type[Any], index: int) -> Any:

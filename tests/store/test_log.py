@@ -16,6 +16,7 @@ from provenance.store.log import (
     iterate_entries,
     list_statements,
     load_contents,
+    load_entries,
     load_tile,
     read_entry,
 )
@@ -54,6 +55,14 @@ def test_entries_are_read_in_order_from_anywhere_to_anywhere(log: Log, entries: 
         assert list(iterate_entries(session)) == numbered
         for start, stop in ((0, 1), (0, 0), (1, 6), (3, 4), (5, 107), (6, 108), (107, 108), (50, 40), (108, None)):
             assert list(iterate_entries(session, start, stop)) == numbered[start:stop], (start, stop)
+
+
+def test_many_entries_are_read_at_once_as_they_are_one_by_one(log: Log, entries: list[bytes]) -> None:
+    with read_session(log.engine) as session:
+        for indices in ([], [0], [2, 57, 106], list(range(len(entries)))):
+            assert load_entries(session, indices) == {index: entries[index] for index in indices}
+        with pytest.raises(NotFoundError, match="there is no entry 108"):
+            load_entries(session, [3, 108])
 
 
 def test_words_are_found_alone_and_together(log: Log, entries: list[bytes]) -> None:
