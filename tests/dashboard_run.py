@@ -105,7 +105,7 @@ def append_run(runtime: Runtime, release: dict[str, Any], student: str) -> str:
         "base_model": base, "seed": 7, "device": "cpu: a processor, 2 thread(s)", "isolation": "namespaces",
         "sample_ids_digest": digest("ids"), "steps": STEPS, "tokens": 31_482, "metrics": metrics,
         "consumed": {"samples": 240, "distinct": 60, "released": 60, "equals_release": True},
-        "flops": {"method": "6ND", "value": 6 * 25_690_112 * 31_482}, "wall_seconds": 96.4, "model": MODEL,
+        "flops": {"method": "6ND", "value": 6 * 25_690_112 * 31_482}, "peak_memory_bytes": 2_107_424_768, "wall_seconds": 96.4, "model": MODEL,
         "energy_kwh": {"method": "estimated", "value": 0.00052, "note": "188 processor seconds at an assumed 10 W"},
         "limits": describe_limits(metrics), "error": None,
     }  # fmt: skip

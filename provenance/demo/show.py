@@ -104,7 +104,8 @@ def show_student(console: Console, run: Mapping[str, Any], model: Mapping[str, A
     energy = said["energy_kwh"]
     console.print(
         f"{sizes[1] / sizes[0]:.1f} times fewer parameters; {said['tokens']:,} tokens, {said['flops']['value']:.2e} FLOP "
-        f"({said['flops']['method']}), {energy['value'] * 1000:.2f} Wh {energy['method']}, isolation {said['isolation']}"
+        f"({said['flops']['method']}), {energy['value'] * 1000:.2f} Wh {energy['method']}, "
+        f"peak memory {said['peak_memory_bytes'] / 2**30:.1f} GiB, isolation {said['isolation']}"
     )
     for limit in said["limits"]:
         console.print(f"  limit: {limit}")

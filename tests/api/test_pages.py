@@ -157,6 +157,8 @@ def test_a_run_shows_each_step_once_and_what_it_cost(dashboard: Dashboard) -> No
     ]
     assert (page["state"], page["verdict"], page["unmet_conditions"]) == ("done", "allow-with-conditions", 1)
     assert page["cost"]["energy_method"].startswith("estimated: 188 processor seconds")
+    assert page["cost"]["peak_memory_bytes"] == 2_107_424_768
+    assert "2.0 GiB" in dashboard.get(f"/runs/{RUN}").text
     tasks = {item["task"]: item for item in page["comparisons"]}
     assert tasks["Held-out perplexity"]["teacher"] is None  # another tokenizer: not comparable
     assert tasks["Held-out perplexity"]["before"]["value"] > tasks["Held-out perplexity"]["student"]["value"]

@@ -75,6 +75,7 @@ class Cost:
     flops_method: str | None
     energy_kwh: float | None
     energy_method: str | None
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

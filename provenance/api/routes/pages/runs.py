@@ -150,6 +150,7 @@ def _fill_cost(said: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
         flops_method="estimated: 6 x parameters x tokens" if flops.get("method") == "6ND" else flops.get("method"),
         energy_kwh=energy.get("value"),
         energy_method=f"{method}: {energy['note']}" if method and energy.get("note") else method,
+        peak_memory_bytes=said.get("peak_memory_bytes"),
     )
 
 
