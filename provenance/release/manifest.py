@@ -1,7 +1,8 @@
 """The manifest of a release, and the dataset card that goes with it. Values in, values out.
 
 A release folder holds `manifest.json` (canonical JSON, what is signed), `attestation.json` (DSSE over the manifest and
-every shard), `README.md` (the dataset card) and `data/<split>-*.parquet`.
+every shard), `log-proof.txt` (one proof that these entries, neither more nor less, stand in the log), `README.md` (the
+dataset card) and `data/<split>-*.parquet`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from provenance.canonical import canonical_bytes, parse_json
 from provenance.errors import FieldError, MalformedError, ManifestError
 
 FORMAT = "provenance-release/1"
+LOG_PROOF = "log-proof.txt"
 FIELDS = (
     "format", "id", "name", "version", "dataset", "student", "decision", "log_size", "counts", "conditions", "splits",
     "leaves_root", "index_set_digest", "files",
