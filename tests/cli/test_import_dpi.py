@@ -37,8 +37,8 @@ def test_a_dry_run_prints_the_comparison_and_makes_nothing(folder: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     for words in (
         "18 in 1 files",
-        "contract-counted-as-license",
-        "generator-license-bars",
+        "contract-counted-as-licence",
+        "generator-licence-bars",
         "Lost 1",
         "nothing was recorded",
     ):

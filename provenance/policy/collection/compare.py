@@ -20,7 +20,7 @@ from provenance.policy.verdict import PERMITTING
 SAME = "same"
 KINDS: Mapping[str, str] = {
     SAME: "Both say the same: our verdict or class permits what theirs permits, and no more.",
-    "contract-counted-as-license": "A model's provider bound whoever made the data set, by contract. Upstream counts those "
+    "contract-counted-as-licence": "A model's provider bound whoever made the data set, by contract. Upstream counts those "
     "terms as a licence that forbids commercial use; to us they are somebody else's contract about competing models: review.",
     "contract-not-counted": "A model's provider bound whoever made the data set, by contract, and upstream's list of licences "
     "does not name it: upstream goes by the data set's own licence, we hold it for review.",
@@ -28,17 +28,17 @@ KINDS: Mapping[str, str] = {
     "without a model): nothing can be said about its terms, so review.",
     "generator-without-terms": "The generator is known by name, but no licence or terms of it for the time of generation are on "
     "record here: review. Upstream does not look at the generator, only at the listed licences.",
-    "generator-license-bars": "The licence of the generator's weights follows what was made with them and bars this use; "
+    "generator-licence-bars": "The licence of the generator's weights follows what was made with them and bars this use; "
     "upstream reads only the licence of the data set.",
     "terms-partly-on-record": "The generator's terms are on record only for a part of the time in which the data set can have "
     "been generated; for the rest nobody here has the words: review.",
-    "data-set-license-restricts": "The data set's own licence restricts a commercial student, whatever the "
+    "data-set-licence-restricts": "The data set's own licence restricts a commercial student, whatever the "
     "generator's terms say.",
-    "data-set-license-open": "The licence of the data set itself is not known, or is one that the rules cannot read as open: "
+    "data-set-licence-open": "The licence of the data set itself is not known, or is one that the rules cannot read as open: "
     "review, whatever the generator's terms say.",
     "days-differ": "Within the time in which it can have been generated, documents with different answers held: review.",
     "day-unknown": "No date bounds when it was generated, so every version of the terms had to be considered: review.",
-    "license-unread": "A listed licence is a name without words we have read (Custom, Various, Request Form, No License, or "
+    "licence-unread": "A listed licence is a name without words we have read (Custom, Various, Request Form, No License, or "
     "one outside our table): unspecified to us; upstream gave it a class.",
     "read-differently": "The same licence is put in another class by us than by upstream.",
     "sources-differ": "Another source (Hugging Face, GitHub, Papers with Code) names a stricter licence than the listed ones; "
@@ -49,10 +49,10 @@ KINDS: Mapping[str, str] = {
     "commercial use is free; upstream does not look at parents.",
 }  # fmt: skip
 _RULE_KINDS = (
-    ("generator-license-bars", ("competition.any-other-model", "competition.competing-model", "competition.distillation",
+    ("generator-licence-bars", ("competition.any-other-model", "competition.competing-model", "competition.distillation",
                                 "terms.use-limit")),
-    ("data-set-license-restricts", ("ownership.data-set-licence-restricts",)),
-    ("data-set-license-open", ("ownership.data-set-licence-open",)),
+    ("data-set-licence-restricts", ("ownership.data-set-licence-restricts",)),
+    ("data-set-licence-open", ("ownership.data-set-licence-open",)),
 )  # fmt: skip
 CONTRACT = "terms.contract-of-another"
 NOTHING_ON_RECORD = "terms.nothing-on-record"
@@ -93,7 +93,7 @@ def _kinds_of_output(item: DatasetFacts, teachers: Sequence[TeacherVerdict]) -> 
     rules = {reason["rule"] for verdict in teachers for reason in verdict.reasons}
     kinds: dict[str, None] = {}
     if CONTRACT in rules:
-        kinds["contract-counted-as-license" if item.licenses.provider_terms else "contract-not-counted"] = None
+        kinds["contract-counted-as-licence" if item.licenses.provider_terms else "contract-not-counted"] = None
     for verdict in teachers:
         kinds |= dict.fromkeys(_kinds_of_teacher(verdict))
     kinds |= dict.fromkeys(kind for kind, names in _RULE_KINDS if rules.intersection(names))
@@ -124,7 +124,7 @@ def _kinds_of_class(item: DatasetFacts, upstream: str) -> tuple[str, ...]:
     licenses, kinds = item.licenses, []
     if licenses.own_use != upstream:
         unread = any(named.use == "unspecified" for named in licenses.named if named.source == "self-reported")
-        kinds.append("license-unread" if unread else "read-differently")
+        kinds.append("licence-unread" if unread else "read-differently")
     if licenses.use != licenses.own_use:
         kinds.append("sources-differ")
     if item.stricter_ancestors and strictest_use([licenses.use, item.use]) != licenses.use:

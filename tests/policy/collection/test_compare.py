@@ -16,23 +16,23 @@ from tests.policy.collection.requests import CONSTANTS, make_request
 
 EXPECTED: dict[str, tuple[str, str, set[str]]] = {
     "human-mit": ("commercial", "commercial", {"same"}),
-    "human-various": ("unspecified", "academic-only", {"license-unread"}),
-    "human-nd": ("unspecified", "commercial", {"license-unread"}),
+    "human-various": ("unspecified", "academic-only", {"licence-unread"}),
+    "human-nd": ("unspecified", "commercial", {"licence-unread"}),
     "human-tagged-nc": ("non-commercial", "commercial", {"sources-differ"}),
     "human-of-nc": ("non-commercial", "commercial", {"parent-inherits"}),
     "human-nc": ("non-commercial", "non-commercial", {"same"}),
     "human-of-nobody": ("unspecified", "commercial", {"parent-open"}),
-    "gpt4-listed": ("review", "non-commercial", {"contract-counted-as-license"}),
+    "gpt4-listed": ("review", "non-commercial", {"contract-counted-as-licence"}),
     "gpt4-not-listed": ("review", "commercial", {"contract-not-counted"}),
-    "gpt4-nc": ("review", "non-commercial", {"contract-counted-as-license", "data-set-license-restricts"}),
+    "gpt4-nc": ("review", "non-commercial", {"contract-counted-as-licence", "data-set-licence-restricts"}),
     "hidden": ("review", "non-commercial", {"generator-unknown"}),
-    "chatgpt-listed": ("review", "non-commercial", {"contract-counted-as-license", "terms-partly-on-record"}),
+    "chatgpt-listed": ("review", "non-commercial", {"contract-counted-as-licence", "terms-partly-on-record"}),
     "bart": ("review", "commercial", {"generator-without-terms"}),
     "other": ("review", "commercial", {"generator-unknown"}),
-    "llama2": ("deny", "commercial", {"generator-license-bars"}),
+    "llama2": ("deny", "commercial", {"generator-licence-bars"}),
     "llama2-nc": ("deny", "non-commercial", {"same"}),
     "mixtral": ("allow", "commercial", {"same"}),
-    "mixtral-custom": ("review", "commercial", {"data-set-license-open"}),
+    "mixtral-custom": ("review", "commercial", {"data-set-licence-open"}),
 }
 
 
@@ -54,8 +54,8 @@ def test_kinds_and_table_count_every_data_set(compared: dict[str, Comparison]) -
     told = Counter(kind for _, _, kinds in EXPECTED.values() for kind in kinds)
     assert {kind: row["datasets"] for kind, row in rows.items()} == told
     assert all(row["words"] == KINDS[kind] for kind, row in rows.items())
-    assert rows["contract-counted-as-license"]["alone"] == 1
-    assert rows["contract-counted-as-license"]["upstream"] == {"non-commercial": 3}
+    assert rows["contract-counted-as-licence"]["alone"] == 1
+    assert rows["contract-counted-as-licence"]["upstream"] == {"non-commercial": 3}
     table = cross_table(list(compared.values()))
     assert sum(row["datasets"] for row in table) == len(EXPECTED)
     assert {"teacher_output": True, "ours": "deny", "upstream": "commercial", "datasets": 1} in table
