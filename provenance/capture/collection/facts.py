@@ -10,7 +10,14 @@ from typing import Any
 
 from provenance.capture.collection.licenses import STATES, Licenses, compare_claims
 from provenance.capture.collection.names import Generator, Names, fold, strictest_use
-from provenance.capture.collection.parents import UNKNOWN, Parent, find_cycles, resolve_parents, trace_ancestors
+from provenance.capture.collection.parents import (
+    UNKNOWN,
+    Parent,
+    check_links,
+    find_cycles,
+    resolve_parents,
+    trace_ancestors,
+)
 from provenance.capture.collection.summary import Summary
 from provenance.terms.days import parse_bound
 
@@ -67,7 +74,13 @@ def make_facts(summaries: Sequence[Summary], names: Names) -> list[DatasetFacts]
     """The facts of every data set, each seen with all the others."""
     licenses = {item.id: compare_claims(item.claims, names) for item in summaries}
     parents = resolve_parents(summaries, names)
-    return [_make(item, licenses, parents, names) for item in summaries]
+    found = []
+    walked = 0
+    for item in summaries:
+        found.append(_make(item, licenses, parents, names))
+        walked += len(found[-1].ancestors)
+        check_links(walked // 10, f"{item.part_of}.json: {item.id}.Derived from Datasets")
+    return found
 
 
 def _make(

@@ -18,6 +18,7 @@ from provenance.terms.days import parse_bound
 MAX_TEXT = 20_000
 MAX_ITEMS = 5_000
 MAX_NAME = 300
+MAX_GENERATORS = 50
 MAX_ID = 200
 
 Check = Callable[[Any], str | None]
@@ -54,8 +55,9 @@ def _text_or_none(value: Any) -> str | None:
     return None if value is None or _text(value) is None else "text, or null"
 
 
-def _names_or_none(value: Any) -> str | None:
-    return None if value is None or _names(value) is None else "a list of names, or null"
+def _few_names_or_none(value: Any) -> str | None:
+    good = value is None or (_names(value) is None and len(value) <= MAX_GENERATORS)
+    return None if good else f"a list of at most {MAX_GENERATORS} names, or null"
 
 
 def _number(value: Any) -> str | None:
@@ -82,7 +84,7 @@ FIELDS: Mapping[str, Check | None] = {  # None: an object or list of objects wit
     "Unique Dataset Identifier": _name, "Dataset Name": _name, "Paper Title": _text, "Dataset URL": _text,
     "GitHub URL": _text, "Hugging Face URL": _text, "Papers with Code URL": _text, "ArXiv URL": _text,
     "Semantic Scholar Corpus ID": _count_or_text, "Collection": _name, "Collection URL": _text, "Languages": _texts,
-    "Task Categories": _texts, "Text Sources": _texts, "Model Generated": _names_or_none, "Format": _texts,
+    "Task Categories": _texts, "Text Sources": _texts, "Model Generated": _few_names_or_none, "Format": _texts,
     "Human Annotation": _text_or_texts, "Derived from Datasets": _names, "Creators": _texts, "Licenses": None,
     "License Notes": _text, "License Verified By": _text, "Dataset Filter IDs": _texts, "Bibtex": _text,
     "Inferred Metadata": None, "Text Metrics": None,

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from provenance.capture.collection.names import Names, fold
 from provenance.capture.collection.summary import Summary
+from provenance.errors import FieldError, MalformedError
 
 KNOWN, ADDRESS, UNKNOWN = "known", "address", "unknown"
+MAX_LINKS = 200_000  # the real collection has some thousands; a name that everything bears would make their square
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?([a-z0-9.-]+\.[a-z]{2,}/\S*)", re.IGNORECASE)
 
 
@@ -29,9 +31,26 @@ class Parent:
 
 
 def resolve_parents(summaries: Sequence[Summary], names: Names) -> dict[str, tuple[Parent, ...]]:
-    """The parents of every data set that has any, by its id."""
+    """The parents of every data set, by its id.
+
+    Raises:
+        MalformedError: their names lead to too many data sets.
+    """
     index = _index_names(summaries, names)
-    return {item.id: tuple(_resolve(name, item.id, index, names) for name in item.parents) for item in summaries}
+    found: dict[str, tuple[Parent, ...]] = {}
+    links = 0
+    for item in summaries:
+        found[item.id] = tuple(_resolve(name, item.id, index, names) for name in item.parents)
+        links += sum(len(parent.datasets) for parent in found[item.id])
+        check_links(links, f"{item.part_of}.json: {item.id}.Derived from Datasets")
+    return found
+
+
+def check_links(links: int, place: str) -> None:
+    """Refuse a collection whose parents' names lead to more data sets than any real one's."""
+    if links > MAX_LINKS:
+        expected = f"names that lead to at most {MAX_LINKS:,} data sets in all"
+        raise MalformedError(f"{place}: expected {expected}", FieldError(place, f"{links:,} data sets", expected))
 
 
 def _index_names(summaries: Sequence[Summary], names: Names) -> Mapping[str, tuple[str, ...]]:
@@ -85,6 +104,14 @@ def trace_ancestors(child: str, parents: Mapping[str, Iterable[Parent]]) -> tupl
     return list(seen_parents), list(seen)
 
 
+def _cut_group(stack: list[str], node: str) -> list[str]:
+    """Take everything from `node` upward off the stack."""
+    group = [stack.pop()]
+    while group[-1] != node:
+        group.append(stack.pop())
+    return group
+
+
 def find_cycles(parents: Mapping[str, Iterable[Parent]]) -> list[tuple[str, ...]]:
     """The groups of data sets that derive from each other, or from themselves, each in the order of its ids.
 
@@ -94,6 +121,7 @@ def find_cycles(parents: Mapping[str, Iterable[Parent]]) -> list[tuple[str, ...]
     number: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
+    waiting: set[str] = set()  # what is on the stack
     found: list[tuple[str, ...]] = []
     for root in graph:
         path: list[tuple[str, int]] = [(root, 0)] if root not in number else []
@@ -102,18 +130,19 @@ def find_cycles(parents: Mapping[str, Iterable[Parent]]) -> list[tuple[str, ...]
             if position == 0:
                 number[node] = low[node] = len(number)
                 stack.append(node)
+                waiting.add(node)
             targets = graph.get(node, [])
-            if position and targets[position - 1] in stack:
+            if position and targets[position - 1] in waiting:
                 low[node] = min(low[node], low[targets[position - 1]])
             while position < len(targets) and targets[position] in number:
-                if targets[position] in stack:
+                if targets[position] in waiting:
                     low[node] = min(low[node], number[targets[position]])
                 position += 1
             if position < len(targets):
                 path += [(node, position + 1), (targets[position], 0)]
             elif low[node] == number[node]:
-                group = stack[stack.index(node) :]
-                del stack[stack.index(node) :]
+                group = _cut_group(stack, node)
+                waiting.difference_update(group)
                 if len(group) > 1 or node in targets:
                     found.append(tuple(sorted(group)))
     return sorted(found)

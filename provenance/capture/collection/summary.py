@@ -10,6 +10,7 @@ from provenance.capture.collection.fields import COUNTED, MAX_ID, check_summary,
 from provenance.errors import FieldError, MalformedError
 
 SELF_REPORTED = "self-reported"
+MAX_DATASETS = 10_000
 # The sources of a licence: our name for each, and the field of `Inferred Metadata` that it stands in.
 OTHER_SOURCES = {
     "hugging-face": "HF Yaml License",
@@ -66,6 +67,8 @@ def parse_summaries(files: Mapping[str, Any]) -> list[Summary]:
             if key in found:
                 fail(file, key, key, f"an id that stands once; it stands in {found[key][0]} too")
             found[key] = file, summary
+            if len(found) > MAX_DATASETS:
+                fail(file, key, key, f"at most {MAX_DATASETS:,} data sets in all")
     return [summary for _, summary in found.values()]
 
 

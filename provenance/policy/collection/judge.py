@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -87,10 +87,11 @@ class CollectionJudge:
 
     def judge_teacher(self, teacher: Teacher, last: dt.date | None, claimed: str, student: str) -> TeacherVerdict:
         """The verdict on one teacher of a data set that was there by `last`, under the licence that it is claimed to have."""
-        key = (teacher, last, claimed, student)
+        bare = replace(teacher, name="")
+        key = (bare, last, claimed, student)
         if key not in self._known:
-            self._known[key] = self._judge_days(teacher, list_days(teacher, last, self.catalogue), claimed, student)
-        return self._known[key]
+            self._known[key] = self._judge_days(bare, list_days(bare, last, self.catalogue), claimed, student)
+        return replace(self._known[key], teacher=teacher)
 
     def _judge_days(self, teacher: Teacher, days: Sequence[str], claimed: str, student: str) -> TeacherVerdict:
         by_verdict: dict[str, list[str]] = {}

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provenance.capture.collection.facts import make_facts
 from provenance.capture.collection.names import load_names
 from provenance.capture.collection.parents import Parent, find_cycles, resolve_parents, trace_ancestors
 from provenance.capture.collection.summary import parse_summaries
+from provenance.errors import MalformedError
 from tests.capture.collection.summaries import one_file
 
 NAMES = load_names()
@@ -70,6 +73,18 @@ def test_cycles_are_the_data_sets_that_reach_themselves(edges: Edges) -> None:
 @given(st.dictionaries(NODES, st.lists(NODES, max_size=3)), NODES)
 def test_ancestors_are_what_can_be_reached(edges: Edges, start: str) -> None:
     assert set(trace_ancestors(start, to_parents(edges))[1]) == reachable(edges, start) - {start}
+
+
+def test_names_that_everything_bears_are_refused_before_they_make_a_square() -> None:
+    same = {f"set{number}": {"Dataset Name": "the same", "parents": ["the same"]} for number in range(1_000)}
+    with pytest.raises(MalformedError, match=r"Made\.json: set\d+\.Derived from Datasets"):
+        resolve_parents(parse_summaries(one_file(same)), NAMES)
+
+
+def test_a_chain_whose_ancestors_make_a_square_is_refused() -> None:
+    chain = {f"set{number}": {"parents": [f"set{number + 1}"]} for number in range(2_500)}
+    with pytest.raises(MalformedError, match="lead to at most"):
+        make_facts(parse_summaries(one_file(chain)), NAMES)
 
 
 def test_a_chain_as_long_as_a_collection_is_walked() -> None:

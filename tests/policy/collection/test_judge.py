@@ -54,6 +54,8 @@ def test_days_on_which_verdicts_differ_make_a_review_that_says_which(last: str, 
 
 def test_what_is_alike_is_judged_once() -> None:
     judge = CollectionJudge(CATALOGUE, load_pack())
-    teacher = Teacher("GPT-4", "openai", "gpt-4", dt.date(2023, 3, 14))
-    asked = (teacher, dt.date(2024, 1, 1), "MIT", "research")
-    assert judge.judge_teacher(*asked) is judge.judge_teacher(*asked)
+    asked = (dt.date(2024, 1, 1), "MIT", "research")
+    first = judge.judge_teacher(Teacher("GPT-4", "openai", "gpt-4", dt.date(2023, 3, 14)), *asked)
+    other = judge.judge_teacher(Teacher("gpt 4", "openai", "gpt-4", dt.date(2023, 3, 14)), *asked)
+    assert first.reasons is other.reasons
+    assert (first.teacher.name, other.teacher.name) == ("GPT-4", "gpt 4")
