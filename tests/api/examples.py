@@ -34,6 +34,7 @@ from provenance.api.views.samples import (
     TermsInForce,
 )
 from provenance.api.views.sources import Clause, SourceDocument, SourcePage, SourceRow, SourcesPage
+from tests.api.collection_examples import COLLECTION_EXAMPLES
 from tests.api.example_values import (
     ANSWER,
     COMPARISONS,
@@ -272,6 +273,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
+    **COLLECTION_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5)),
     "policies-new": ("/policies", PoliciesPage(digest("policy"), [], 0, None)),
     "log": ("/log", log_page()),

@@ -10,6 +10,7 @@ NOUNS = (
     "health",
     "samples",
     "datasets",
+    "collections",
     "students",
     "decisions",
     "terms",
