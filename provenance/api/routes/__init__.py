@@ -12,6 +12,7 @@ NOUNS = (
     "datasets",
     "students",
     "decisions",
+    "archives",  # before terms, whose ids stand in the same place
     "terms",
     "releases",
     "runs",
