@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from provenance.api.routes.pages import (
+    archives,
     decisions,
     log,
     models,
@@ -19,5 +20,5 @@ from provenance.api.routes.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for _noun in (overview, samples, sources, policies, decisions, releases, runs, models, reports, log, search):
+for _noun in (overview, samples, archives, sources, policies, decisions, releases, runs, models, reports, log, search):
     router.include_router(_noun.router)
