@@ -122,7 +122,7 @@ def _explain(item: Fetched, text: str | None, before: str | None) -> str | None:
         return fold.FAILED
     if before is None:
         return None
-    return fold.explain(before, text) or (fold.UPGRADE if item.is_upgrade else None)
+    return fold.UPGRADE if item.is_upgrade else fold.explain(before, text)
 
 
 def _place(item: Fetched) -> dict[str, Any]:

@@ -69,7 +69,7 @@ _BY_PROVIDER = re.compile(
     re.IGNORECASE,
 )
 _OWN = _any(
-    r"(?<!your )(?<!their )(?<!its )(?<!our )own(?:s|ed|er|ers)?",
+    r"(?<!your )(?<!their )(?<!its )(?<!our )own(?:s|ed)?",
     r"ownership",
     r"assign(?:s|ed|ing)?",
     r"(?<!\()assignment",
@@ -105,7 +105,7 @@ _COPY = _any(
     r"model (?:extraction|stealing|theft|scraping)",
     r"extract(?:ing)? (?:the )?(?:model|weights|parameters)",
     r"extract(?:ing)? (?:any |the )?(?:content|data|outputs?)",
-    r"(?:underlying|source) (?:models?|code|algorithms?|weights)",
+    r"underlying (?:models?|code|algorithms?|weights)",
 )
 
 
