@@ -56,6 +56,8 @@ STATUSES: dict[str, Status] = {
     "not-verified": Status("Not verified", *_WARN),
     "not-checked": Status("Not checked", *_UNCHECKED),
     "consistent": Status("Consistent", *_OK),
+    "looked-at": Status("Looked at", *_OK),
+    "open": Status("Nobody has looked", *_WARN),
     "erased": Status("Erased", *_MUTE),
     # keys
     "active": Status("Active", *_OK),

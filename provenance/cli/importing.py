@@ -12,6 +12,7 @@ import typer
 from provenance.cli import import_dpi
 from provenance.cli.capture import Row, check_rows, fill, make_defaults, read_rows, send
 from provenance.cli.files import read_bytes
+from provenance.cli.import_ota import ota
 from provenance.cli.output import JsonOption, print_fields, print_json, print_line, say
 from provenance.errors import FieldError, MalformedError, NotFoundError, UnavailableError
 
@@ -26,6 +27,7 @@ KEPT = frozenset((
     "teacher", "generated_at", "generated_in", "parameters", "usage", "request_id", "finish_reason", "prompt_origin",
     "parents", "human_contribution", "external_id", "role", "account", "dataset",
 ))  # fmt: skip
+app.command("ota")(ota)
 
 
 @app.callback()

@@ -13,6 +13,7 @@ NOUNS = (
     "collections",
     "students",
     "decisions",
+    "archives",  # before terms, whose ids stand in the same place
     "terms",
     "releases",
     "runs",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from provenance.api.routes.pages import (
+    archives,
     collections,
     decisions,
     log,
@@ -23,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 for _noun in (
     overview,
     samples,
+    archives,
     collections,
     sources,
     policies,
