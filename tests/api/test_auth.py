@@ -11,6 +11,12 @@ from tests.service import LOOPBACK, STUDENT, LocalService, make_sample
 WRITES = [
     ("/api/v1/samples", [make_sample()], {"collector", "engineer", "admin"}),
     ("/api/v1/students", STUDENT, {"engineer", "compliance", "admin"}),
+    ("/api/v1/agreements", {}, {"compliance", "counsel", "admin"}),
+    ("/api/v1/agreements/agr_none/revoke", {"reason": "x"}, {"compliance", "counsel", "admin"}),
+    ("/api/v1/exceptions", {}, {"engineer", "compliance", "admin"}),
+    ("/api/v1/exceptions/exc_none/approve", {}, {"compliance", "counsel", "admin"}),
+    ("/api/v1/exceptions/exc_none/refuse", {"reason": "x"}, {"compliance", "counsel", "admin"}),
+    ("/api/v1/exceptions/exc_none/revoke", {"reason": "x"}, {"compliance", "counsel", "admin"}),
     ("/api/v1/models", {"provider": "acme", "name": "m", "kind": "hosted"}, {"engineer", "compliance", "admin"}),
     ("/api/v1/releases", {"dataset": "mixed", "student": "acme-tutor", "name": "Bad Name"}, {"engineer", "compliance", "admin"}),
     ("/api/v1/decisions", {"dataset": "mixed", "student": "nobody"}, {"engineer", "compliance", "admin"}),

@@ -12,6 +12,8 @@ NOUNS = (
     "datasets",
     "students",
     "decisions",
+    "agreements",
+    "exceptions",
     "terms",
     "releases",
     "runs",
