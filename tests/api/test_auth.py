@@ -17,6 +17,8 @@ WRITES = [
     ("/api/v1/exceptions/exc_none/approve", {}, {"compliance", "counsel", "admin"}),
     ("/api/v1/exceptions/exc_none/refuse", {"reason": "x"}, {"compliance", "counsel", "admin"}),
     ("/api/v1/exceptions/exc_none/revoke", {"reason": "x"}, {"compliance", "counsel", "admin"}),
+    ("/api/v1/captures", {"dataset": "math", "teacher": {"provider": "openai", "model": "gpt-4o"}, "route": "api"}, {"collector", "engineer", "admin"}),
+    ("/api/v1/captures/cap_none/close", {"made": 1, "kept": 1}, {"collector", "engineer", "admin"}),
     ("/api/v1/models", {"provider": "acme", "name": "m", "kind": "hosted"}, {"engineer", "compliance", "admin"}),
     ("/api/v1/releases", {"dataset": "mixed", "student": "acme-tutor", "name": "Bad Name"}, {"engineer", "compliance", "admin"}),
     ("/api/v1/decisions", {"dataset": "mixed", "student": "nobody"}, {"engineer", "compliance", "admin"}),

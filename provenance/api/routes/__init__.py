@@ -14,6 +14,7 @@ NOUNS = (
     "decisions",
     "agreements",
     "exceptions",
+    "captures",
     "terms",
     "releases",
     "runs",
