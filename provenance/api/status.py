@@ -57,6 +57,11 @@ STATUSES: dict[str, Status] = {
     "not-checked": Status("Not checked", *_UNCHECKED),
     "consistent": Status("Consistent", *_OK),
     "erased": Status("Erased", *_MUTE),
+    # agreements and exceptions
+    "requested": Status("Requested", *_HELD),
+    "expired": Status("Expired", *_MUTE),
+    "refused": Status("Refused", *_BAD),
+    "pending": Status("Not yet in force", *_MUTE),
     # keys
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),

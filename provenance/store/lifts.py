@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func
@@ -66,6 +67,15 @@ def list_steps(session: Session, kind: str, key: str) -> list[StatementRow]:
     """All statements of one agreement, exception or capture, in the order of the log."""
     query = select(StatementRow).where(StatementRow.kind == kind, StatementRow.key == key)
     return list(session.exec(query.order_by(col(StatementRow.index))).all())
+
+
+def list_histories(session: Session, kind: str, keys: Sequence[str]) -> dict[str, list[StatementRow]]:
+    """All statements about each of these, in one query: by key in the order given, each in the order of the log."""
+    query = select(StatementRow).where(StatementRow.kind == kind, col(StatementRow.key).in_(keys))
+    found: dict[str, list[StatementRow]] = {key: [] for key in keys}
+    for row in session.exec(query.order_by(col(StatementRow.index))):
+        found[row.key].append(row)
+    return found
 
 
 def list_uses(session: Session, field: str, identifier: str) -> list[StatementRow]:

@@ -22,7 +22,7 @@ from provenance.ledger.append import format_time
 from provenance.policy.exception import Step, find_objection, fold_exception
 from provenance.policy.requests import check_exception
 from provenance.runtime import Runtime
-from provenance.store.lifts import list_requests, list_steps, list_uses
+from provenance.store.lifts import list_histories, list_requests, list_steps, list_uses
 from provenance.store.log import MAX_INDEX
 from provenance.store.students import get_student
 from provenance.store.tables import StatementRow
@@ -112,8 +112,8 @@ def index_exceptions(
 ) -> dict[str, Any]:
     """All exceptions, newest request first."""
     today = runtime.clock().date()
-    requests = list_requests(session, before=before, limit=limit)
-    return {"exceptions": [show(list_steps(session, "exception", row.key), today) for row in requests]}
+    keys = [row.key for row in list_requests(session, before=before, limit=limit)]
+    return {"exceptions": [show(rows, today) for rows in list_histories(session, "exception", keys).values()]}
 
 
 @router.get("/{identifier}")

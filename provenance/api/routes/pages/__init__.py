@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from provenance.api.routes.pages import (
+    agreements,
     decisions,
+    exceptions,
     log,
     models,
     overview,
@@ -19,5 +21,7 @@ from provenance.api.routes.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for _noun in (overview, samples, sources, policies, decisions, releases, runs, models, reports, log, search):
+for _noun in (
+    overview, samples, sources, policies, agreements, exceptions, decisions, releases, runs, models, reports, log, search,
+):  # fmt: skip
     router.include_router(_noun.router)
