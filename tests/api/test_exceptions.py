@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -118,6 +119,25 @@ def test_who_may_not_approve_is_told_why_and_changes_nothing(
     assert service.post(URL, body(name), expect=403, headers=terminal)["code"] == "forbidden"
     assert service.log_size() == size + 1
     assert service.get(f"{URL}/{identifier}")["state"] == "requested"
+
+
+def test_one_person_who_approves_twice_at_the_same_moment_has_approved_once(
+    service: LocalService, people: dict[str, dict[str, str]]
+) -> None:
+    name, facts = fresh_student(service)
+    identifier = ask_for(service, people, name)
+
+    def press(_: int) -> int:
+        answer = service.client.post(f"{URL}/{identifier}/approve", json={}, headers=people["carla"])
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = list(pool.map(press, range(4)))
+    assert 201 in codes
+    assert set(codes) <= {201, 409}
+    shown = service.get(f"{URL}/{identifier}")  # two entries may say so; they count as one approval
+    assert (shown["state"], shown["approved_by"]) == ("requested", ["carla"])
+    assert service.post(DECISIONS, question(facts), expect=200)["verdict"] == "deny"
 
 
 def test_what_was_refused_or_is_active_takes_no_other_step(
