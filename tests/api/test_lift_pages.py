@@ -85,6 +85,12 @@ def test_the_entry_leads_to_the_page_and_policies_lead_to_the_lists(
         assert f'href="/{kind}s"' in page(service, "/policies")
 
 
+@pytest.mark.parametrize("kind", ["agreement", "exception"])
+def test_the_search_leads_to_it(service: LocalService, made: dict[str, str], kind: str) -> None:
+    found = service.client.get("/search", params={"q": made[kind]}, headers=HTML, follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, f"/{kind}s/{made[kind]}")
+
+
 def test_a_report_names_the_override(service: LocalService, made: dict[str, str]) -> None:
     release = service.release("acme-excepted", "excepted", teacher="openai/gpt-4o")
     report = service.report(f"excepted@{release['version']}", formats=("json",))
