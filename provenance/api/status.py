@@ -59,6 +59,11 @@ STATUSES: dict[str, Status] = {
     "looked-at": Status("Looked at", *_OK),
     "open": Status("Nobody has looked", *_WARN),
     "erased": Status("Erased", *_MUTE),
+    # agreements and exceptions
+    "requested": Status("Requested", *_HELD),
+    "expired": Status("Expired", *_MUTE),
+    "refused": Status("Refused", *_BAD),
+    "pending": Status("Not yet in force", *_MUTE),
     # keys
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),

@@ -12,9 +12,11 @@ import typer
 
 from provenance import __version__
 from provenance.cli import (
+    agreement,
     capture,
     db,
     decide,
+    exception,
     importing,
     keys,
     log,
@@ -45,6 +47,7 @@ COMMANDS = (
 )  # fmt: skip
 NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
+    "agreement": agreement.app, "exception": exception.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
     "log": log.app, "keys": keys.app,
 }  # fmt: skip

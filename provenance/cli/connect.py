@@ -23,8 +23,11 @@ def is_remote() -> bool:
 
 
 @contextmanager
-def open_client() -> Iterator[Client]:
+def open_client(*, as_person: bool = False) -> Iterator[Client]:
     """A client of the service that this command is about.
+
+    Embedded it holds a passing token of the terminal's; `as_person` lets it speak with `PROVENANCE_TOKEN`, where that is set,
+    for acts that must be somebody's in particular.
 
     Raises:
         UnavailableError: there is none and the server's packages are not installed.
@@ -37,8 +40,10 @@ def open_client() -> Iterator[Client]:
         return
     from provenance.cli.service import local_service
 
-    with local_service(local_settings()) as (url, token), Client(url, token, timeout_seconds=600.0) as client:
-        yield client
+    with local_service(local_settings()) as (url, token):
+        own = os.environ.get("PROVENANCE_TOKEN") if as_person else None
+        with Client(url, own or token, timeout_seconds=600.0) as client:
+            yield client
 
 
 def local_settings() -> Settings:

@@ -179,12 +179,12 @@ def _temporary_token(settings: Settings) -> Iterator[str]:
     """A token of the person at this terminal, who may read keys and database anyway; it ends with the command."""
     from provenance.ledger.append import format_time
     from provenance.store.session import make_engine, write_session
-    from provenance.store.tokens import create_token, revoke_token
+    from provenance.store.tokens import TERMINAL_PREFIX, create_token, revoke_token
 
     now = datetime.now(UTC)
     expires = format_time(now + timedelta(days=7))
     engine = make_engine(settings.resolved_database_url)
-    name = f"terminal-{os.getpid()}-{os.urandom(4).hex()}"
+    name = f"{TERMINAL_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
     try:
         with write_session(engine) as session:
             _, secret = create_token(session, name=name, role="admin", now=format_time(now), expires_at=expires)

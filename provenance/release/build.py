@@ -82,9 +82,7 @@ def _same_question(said: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, 
 
 
 def _ask(runtime: Runtime, session: Any, question: Question) -> GateAnswer:
-    return ask_gate(
-        session, question, catalogue=runtime.catalogue, pack=runtime.pack, now=runtime.clock(), agreements=()
-    )
+    return ask_gate(session, question, catalogue=runtime.catalogue, pack=runtime.pack, now=runtime.clock())
 
 
 def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, Any], progress: Progress) -> str | None:

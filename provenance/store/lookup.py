@@ -23,6 +23,9 @@ LOOKUP_KINDS = (
     "model",
     "report",
     "student",
+    "agreement",
+    "exception",
+    "capture",
     "digest",
 )
 

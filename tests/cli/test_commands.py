@@ -70,6 +70,8 @@ def test_help_is_there_for_every_verb_and_loads_nothing_heavy() -> None:
         "verify",
         "capture",
         "token create",
+        "agreement add",
+        "exception approve",
         "db reindex",
         "log verify",
     } <= named

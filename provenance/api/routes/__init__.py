@@ -14,6 +14,9 @@ NOUNS = (
     "students",
     "decisions",
     "archives",  # before terms, whose ids stand in the same place
+    "agreements",
+    "exceptions",
+    "captures",
     "terms",
     "releases",
     "runs",

@@ -21,7 +21,9 @@ from provenance.store.tables import StatementRow
 
 router = APIRouter()
 SHOWN_HITS = 50
-ID_KINDS = ("decision", "release", "run", "model", "report", "student", "policy", "terms", "capture")
+ID_KINDS = (
+    "decision", "release", "run", "model", "report", "student", "policy", "terms", "capture", "agreement", "exception",
+)  # fmt: skip
 MIN_PREFIX = 3
 
 
