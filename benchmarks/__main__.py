@@ -30,7 +30,7 @@ QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batc
 def main(arguments: list[str] | None = None) -> int:
     """Measure what was asked for."""
     asked = _parse(arguments)
-    console = Console(width=None if os.isatty(1) else 170)
+    console = Console(width=None if os.isatty(1) else 190)
     options = QUICK if asked.quick else Options()
     if asked.size:
         options = replace(options, sizes=tuple(asked.size))

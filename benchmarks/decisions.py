@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import cedarpy
 import orjson
 
 from benchmarks.gate import cedar_requests
-from benchmarks.measure import Options, Result, Timing, beside, latencies, result, time_once
+from benchmarks.measure import Options, Result, Timing, beside, latencies, result, spent_in, time_once
 from provenance.policy import decide as deciding
 from provenance.policy import judge as judging
 from provenance.policy.cases import PolicyCase, load_cases
@@ -45,7 +44,7 @@ def run(options: Options, folder: Path) -> Iterator[Result]:
     catalogue = load_catalogue()
     cases = load_cases()[: options.questions]
     pack = load_pack()
-    requests = cedar_requests(lambda: [act() for act in _questions(cases, catalogue, pack, remedies=False)])
+    requests = cedar_requests(partial(_ask_all, _questions(cases, catalogue, pack, remedies=False)))
     limit = latencies(
         "limit: Cedar alone", "evaluations", [partial(cedarpy.is_authorized, *given, **how) for given, how in requests]
     )
@@ -79,33 +78,21 @@ def _questions(
     ]
 
 
+def _ask_all(acts: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [act() for act in acts]
+
+
 def _layers(cases: list[PolicyCase], catalogue: Catalogue) -> Iterator[Result]:
     """Seconds in each layer while every case is decided once without remedies; with them for the remedies themselves."""
     for name, owner, function in LAYERS:
         remedies = function == "find_remedies"
         acts = _questions(cases, catalogue, load_pack(), remedies=remedies)
-        spent = [0.0, 0.0, 0.0]
-        with mock.patch.object(owner, function, _timed(getattr(owner, function), spent)):
-            for act in acts:
-                act()
-        yield result(f"  {name}", "decisions", len(acts), Timing(spent[0], spent[1]), calls=spent[2])
-    answers = [act() for act in _questions(cases, catalogue, load_pack(), remedies=True)]
+        took, calls = spent_in(owner, function, partial(_ask_all, acts))
+        yield result(f"  {name}", "decisions", len(acts), took, calls=calls)
+    answers = _ask_all(_questions(cases, catalogue, load_pack(), remedies=True))
     yield result(
         "  write the answer as JSON", "decisions", len(answers), time_once(lambda: [*map(orjson.dumps, answers)])
     )
-
-
-def _timed(real: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    def act(*arguments: Any, **options: Any) -> Any:
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            return real(*arguments, **options)
-        finally:
-            spent[0] += time.perf_counter() - wall
-            spent[1] += time.process_time() - cpu
-            spent[2] += 1
-
-    return act
 
 
 def write_cases(cases: list[PolicyCase], count: int) -> list[bytes]:

@@ -9,6 +9,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,22 @@ def latencies(name: str, unit: str, acts: Sequence[Callable[[], object]]) -> Res
         took.append(time.perf_counter() - begun)
     whole = Timing(time.perf_counter() - wall, max(time.process_time() - cpu, 1e-9))
     return result(name, unit, len(acts), whole, **percentiles(took))
+
+
+def spent_in(owner: Any, name: str, act: Callable[[], object]) -> tuple[Timing, int]:
+    """What `act` spends in the function `name` of `owner`, what that calls included, and how often it is called."""
+    real, runs = getattr(owner, name), []
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            return real(*arguments, **options)
+        finally:
+            runs.append((time.perf_counter() - wall, time.process_time() - cpu))
+
+    with mock.patch.object(owner, name, timed):
+        act()
+    return Timing(sum(run[0] for run in runs), max(sum(run[1] for run in runs), 1e-9)), len(runs)
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
