@@ -204,7 +204,8 @@ def _read_rows(gate: _Gate) -> Iterator[tuple[int, int]]:
         connection.close()
         return
     with gate.engine.connect() as connected:
-        yield from connected.execution_options(yield_per=10_000).execute(text(query), {"size": gate.size}).tuples()
+        for row in connected.execution_options(yield_per=10_000).execute(text(query), {"size": gate.size}):
+            yield row[0], row[1]
 
 
 def cedar_requests(act: Callable[[], object]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:

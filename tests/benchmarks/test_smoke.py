@@ -12,6 +12,7 @@ from benchmarks.table import format_seconds
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_runs_and_says_what_it_measured(
     section: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
