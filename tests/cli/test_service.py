@@ -1,7 +1,8 @@
-"""A command that finds another command's service: that one waits for its visitors."""
+"""A command that finds another command's service: that one waits for its visitors. The socket that services listen on."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import urllib.request
 from pathlib import Path
@@ -43,3 +44,10 @@ def test_a_command_does_not_end_under_its_visitor(tmp_path: Path, monkeypatch: p
         thread.join()
     with service.local_service(settings) as (url, _):  # nothing is left behind
         assert answers(url)
+
+
+def test_a_connection_sends_each_answer_at_once() -> None:
+    with service.open_listener("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
