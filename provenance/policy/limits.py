@@ -52,13 +52,16 @@ def judge_size(condition: Condition, student: Student) -> State:
 def judge_service(_: Document, condition: Condition, situation: Situation) -> State:
     """A separate licence for model-as-a-service, and for some texts assistant, businesses before commercial use."""
     student = situation.student
-    if student.use not in (None, "commercial") or is_distributed(situation) is False:
+    distributed = is_distributed(situation)
+    if student.use not in (None, "commercial") or distributed is False:
         return NOT_TRIGGERED
     serves = _serves(condition, situation)
     above = judge_size(condition, student)
     if serves.status == "not-triggered" or above.status == "not-triggered":
         return NOT_TRIGGERED
-    needs = tuple(dict.fromkeys((*(("use",) if student.use is None else ()), *serves.needs, *above.needs)))
+    told = (("use", student.use), ("distribution", distributed))
+    missing = (name for name, value in told if value is None)
+    needs = tuple(dict.fromkeys((*missing, *serves.needs, *above.needs)))
     return State("unknown", needs) if needs else UNMET
 
 

@@ -44,11 +44,11 @@ def is_distributed(situation: Situation) -> bool | None:
 
 
 def when_distributed(judge: Callable[[], State], situation: Situation) -> State:
-    """A duty of whoever distributes; unknown distribution leaves a duty that is not met yet unknown."""
+    """A duty of whoever distributes; with an unknown distribution a duty that is not met is unknown."""
     distributed = is_distributed(situation)
     if distributed is False:
         return NOT_TRIGGERED
     state = judge()
-    if distributed is None and state.status != "not-triggered":
+    if distributed is None and state.status not in ("met", "not-triggered"):
         return State("unknown", tuple(dict.fromkeys(("distribution", *state.needs))), state.fix)
     return state
