@@ -11,12 +11,15 @@ from provenance.policy.verdict import Status
 
 @dataclass(frozen=True)
 class Situation:
-    """What the statuses are judged in: the student, the act, the teacher's model, and how the document permits."""
+    """What the statuses are judged in: the student, the act, the teacher's model, and how the document permits.
+
+    `by_family`: the student is built on the teacher's own materials; None where its base is not known.
+    """
 
     student: Student
     action: str
     model: str
-    by_family: bool = False
+    by_family: bool | None = False
     bar_hits: bool = False
     agreed: bool = False
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provenance.terms.catalogue import Catalogue
+from provenance.terms.match import matches
 from provenance.terms.places import EXPORT_CONCERN
 
 FROM_SCRATCH = frozenset({"none", "scratch", "from-scratch"})
@@ -18,7 +19,10 @@ CONTROLLED_HARDWARE = ("h100", "h200", "h800", "a100", "a800", "b100", "b200", "
 
 @dataclass(frozen=True)
 class Student:
-    """Facts of a student; None is "not known". `base_model` is empty for a student that starts from scratch."""
+    """Facts of a student; None is "not known". `base_model` is empty for a student that starts from scratch.
+
+    `base_by_name` says that the name of the base alone tells its licence: it starts from scratch, or is on record.
+    """
 
     name: str | None
     developer: str | None
@@ -26,6 +30,7 @@ class Student:
     parent_country: str | None
     base_model: str | None
     base_license: str | None
+    base_by_name: bool
     release_license: str | None
     use: str | None
     distribution: str | None
@@ -55,13 +60,15 @@ def parse_student(facts: Mapping[str, Any], catalogue: Catalogue) -> Student:
     developer = _known(facts.get("developer")) or {}
     training = _known(facts.get("training")) or {}
     competes = _known(facts.get("competes_with"))
+    base_model, base_license = _base_model(facts), _known(facts.get("base_license"))
     return Student(
         name=_known(facts.get("name")),
         developer=_known(developer.get("name")),
         country=_known(developer.get("country")),
         parent_country=_known(developer.get("ultimate_parent_country")),
-        base_model=_base_model(facts),
-        base_license=_known(facts.get("base_license")),
+        base_model=base_model,
+        base_license=base_license,
+        base_by_name=base_license is None and base_model is not None and _is_told_by_name(base_model, catalogue),
         release_license=_known(facts.get("release_license")),
         use=_known(facts.get("use")),
         distribution=_known(facts.get("distribution")),
@@ -91,6 +98,10 @@ def _base_model(facts: Mapping[str, Any]) -> str | None:
         return None
     base = facts["base_model"] or ""
     return "" if base.lower() in FROM_SCRATCH else base
+
+
+def _is_told_by_name(base: str, catalogue: Catalogue) -> bool:
+    return not base or any("weights" in d.access and matches(d.models, base) for d in catalogue.documents)
 
 
 def _competitors(names: list[str] | None, catalogue: Catalogue) -> frozenset[str] | None:
