@@ -131,7 +131,7 @@ def _check_case(line: bytes, number: int) -> dict[str, Any]:
             raise MalformedError(
                 f"line {number}: {name}: expected an object", FieldError(name, case.get(name), "an object", number)
             )
-    if not isinstance(case.get("agreements") or [], list):
+    if not isinstance(case.get("agreements"), list | None):
         raise MalformedError(
             f"line {number}: agreements: expected a list",
             FieldError("agreements", case["agreements"], "a list", number),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
+from provenance.errors import FieldError, MalformedError
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.match import matches
 from provenance.terms.places import EXPORT_CONCERN
 
+_SLIP = 0.8  # of the letters in common: opneai, antropic and mistrall are slips, beta and baichuan are not
+_SHORTEST = 5  # the names of companies that are shorter lie too close: ai21 is not a slip for ai2
 FROM_SCRATCH = frozenset({"none", "scratch", "from-scratch"})
 # Accelerators at or above the thresholds of ECCN 3A090 (regulation notes, US-EXP/1); names as vendors print them.
 CONTROLLED_HARDWARE = ("h100", "h200", "h800", "a100", "a800", "b100", "b200", "b300", "gb200", "gb300", "gh200",
@@ -116,4 +120,16 @@ def _provider_name(name: str, catalogue: Catalogue) -> str:
     words = re.split(r"[^a-z0-9.]+", name.strip().lower())
     for count in range(len(words) - 1, 0, -1):
         provider = provider or catalogue.find_provider("-".join(words[:count]))
+    if provider is None:
+        _refuse_misspelt(name, catalogue)
     return provider.name if provider else name.lower()
+
+
+def _refuse_misspelt(name: str, catalogue: Catalogue) -> None:
+    """A company that is not on record may be meant; one letter beside a name on record is a slip."""
+    known_as = (n for provider in catalogue.providers.values() for n in (provider.name, *provider.aliases))
+    names = [n for n in known_as if len(n) >= _SHORTEST]
+    near = get_close_matches(name.strip().lower(), names, n=1, cutoff=_SLIP)
+    if near:
+        error = FieldError("student.competes_with", name, f"a provider's name; {near[0]} is on record")
+        raise MalformedError(f"student facts: competes_with names {name!r}; did you mean {near[0]!r}?", error)
