@@ -94,10 +94,15 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
     name = item.get("name") if isinstance(item, Mapping) else None
     if not name:
         raise PolicyDocumentError(f"{file}: a case has no name")
-    expect = item.get("expect") or {}
+    for part in ("sample", "student", "expect"):
+        if not isinstance(item.get(part, {}), Mapping):
+            raise PolicyDocumentError(f"{file}, case {name!r}: {part} is {item[part]!r}, expected an object")
+    expect = item.get("expect", {})
     strange = sorted({*item} - _CASE_FIELDS) + sorted({*expect} - _EXPECT_FIELDS)
     if strange:
         raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
+    if not isinstance(item.get("sample", {}).get("teacher"), str):
+        raise PolicyDocumentError(f"{file}, case {name!r}: sample.teacher must be provider/model")
     if expect.get("verdict") not in VERDICTS:
         raise PolicyDocumentError(f"{file}, case {name!r}: expect.verdict must be one of {', '.join(VERDICTS)}")
     return PolicyCase(
@@ -106,10 +111,17 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
         sample=_sample(item["sample"]),
         student=_student(file, name, item.get("student") or {}, students),
         action=item.get("action", "train"),
-        at=parse_day(item["at"]) if item.get("at") else None,
+        at=_day(file, name, item["at"]) if item.get("at") else None,
         agreements=item.get("agreements", ()),
         expect=expect,
     )
+
+
+def _day(file: str, name: str, text: Any) -> dt.date:
+    try:
+        return parse_day(str(text))
+    except MalformedError as exc:
+        raise PolicyDocumentError(f"{file}, case {name!r}: at: {exc.detail}") from exc
 
 
 def _sample(short: Mapping[str, Any]) -> dict[str, Any]:
