@@ -15,6 +15,7 @@ from typing import Any
 
 from provenance.errors import MalformedError, PolicyDocumentError
 from provenance.policy.decide import decide
+from provenance.policy.judge import OWN_RULES
 from provenance.policy.pack import Pack
 from provenance.policy.verdict import VERDICTS
 from provenance.resources import find_resource
@@ -193,3 +194,20 @@ def rules_without_cases(results: Sequence[CaseResult], pack: Pack) -> list[str]:
     """Rules of the pack that no case made speak."""
     spoke = frozenset(rule for result in results for rule in result.rules)
     return sorted(set(pack.rules) - spoke)
+
+
+def check_cases(cases: Sequence[PolicyCase], pack: Pack) -> None:
+    """Refuse a pack of which no case speaks, and a case that expects a rule which does not exist."""
+    named = {}
+    for case in cases:
+        rule = case.expect.get("rule")
+        if rule is None or rule in OWN_RULES:
+            continue
+        if rule not in pack.rules:
+            raise PolicyDocumentError(
+                f"{case.file}, case {case.name!r}: expects rule {rule!r}, which is not in the pack"
+            )
+        named[pack.rules[rule].pack] = case
+    bare = sorted(set(pack.packs) - named.keys())
+    if bare:
+        raise PolicyDocumentError(f"{bare[0]}.cedar: a pack without cases; expected one that names a rule of it")

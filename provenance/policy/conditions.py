@@ -255,3 +255,4 @@ _JUDGES: dict[str, Callable[[Document, Condition, Situation], State]] = {
     "commercial-registration": judge_registration,
     "territory-exclusion": judge_territory,
 }
+JUDGED = frozenset({*_JUDGES, "prior-authorisation", "prior-written-authorisation"})

@@ -14,14 +14,13 @@ from typing import Any
 
 from provenance.policy.conditions import USE_LIMITS, judge_conditions
 from provenance.policy.limits import developer_excluded
-from provenance.policy.reach import HITS, LEAVES_OPEN, Reading, read_document
+from provenance.policy.reach import HITS, LEAVES_OPEN, Reading, is_built_on, read_document
 from provenance.policy.situation import Situation
 from provenance.policy.student import Student
 from provenance.policy.verdict import ConditionStatus, Finding
 from provenance.terms.agreement import Agreement, agreement_covers
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
-from provenance.terms.match import matches
 from provenance.terms.resolve import Binding, Bound, known
 
 DOCUMENT_FACTS = (
@@ -238,7 +237,7 @@ def _add_conditions(
         student=case.student,
         action=case.action,
         model=model,
-        by_family=True if reading and reading.by_family else _is_built_on(document, case.student),
+        by_family=True if reading and reading.by_family else is_built_on(document, case.student),
         bar_hits=bool(reading and reading.stance in HITS),
         agreed=agreed,
     )
@@ -251,17 +250,6 @@ def _add_conditions(
             _add_limit(facts, status, condition.verified, case.student)
         elif condition.type == "territory-exclusion":
             _add_place(facts, status, developer_excluded(condition, situation).status, case.student)
-
-
-def _is_built_on(document: Document, student: Student) -> bool | None:
-    """Whether the student starts from what a licence is about, so that it has more of it than outputs."""
-    if document.route != "licence":
-        return False
-    return (
-        None
-        if student.base_model is None
-        else bool(student.base_model and matches(document.models, student.base_model))
-    )
 
 
 def _add_limit(facts: Facts, status: ConditionStatus, verified: bool, student: Student) -> None:

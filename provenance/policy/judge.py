@@ -27,6 +27,8 @@ DIFFER_RULE = "terms.candidates-differ"
 ERROR_RULE = "default.evaluation-error"
 UNREAD_BAR_RULE = "competition.bar-not-verified"
 UNENFORCED_RULE = "default.condition-without-rule"
+# What is said without a rule of the pack.
+OWN_RULES = frozenset({DEFAULT_RULE, DIFFER_RULE, ERROR_RULE, UNENFORCED_RULE})
 
 
 @dataclass

@@ -78,6 +78,17 @@ def read_document(document: Document, student: Student) -> Reading:
     return _reading(document, "permits-stated", training.paraphrase)
 
 
+def is_built_on(document: Document, student: Student) -> bool | None:
+    """Whether the student starts from what a licence is about, so that it has more of it than outputs."""
+    if document.route != "licence":
+        return False
+    return (
+        None
+        if student.base_model is None
+        else bool(student.base_model and matches(document.models, student.base_model))
+    )
+
+
 def _read_bar(document: Document, student: Student) -> Reading:
     training = document.training
     exception, stated = _any_exception(document, student)

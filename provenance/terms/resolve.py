@@ -21,6 +21,9 @@ from provenance.terms.match import matches, model_names, most_specific, normal_h
 from provenance.terms.series import Choice, choose_version
 
 UNKNOWN = "unknown"
+UNMATCHED_KINDS = frozenset(
+    {"unknown-teacher", "unknown-model", "unknown-route", "served-another", "no-terms", "no-host", "no-licence"}
+)
 THIRD_PARTY_DEPLOYMENT = "partner-or-own-infrastructure"
 
 

@@ -19,7 +19,7 @@ from provenance.terms.catalogue import Catalogue
     ],
 )
 def test_a_competitor_is_known_by_its_names(catalogue: Catalogue, written: str, known: str) -> None:
-    assert parse_student({"competes_with": [written]}, catalogue).competes_with == {known}
+    assert parse_student({"competes_with": [written]}, catalogue).competes_with == frozenset({known})
 
 
 @pytest.mark.parametrize("written", ["opneai", "Antropic", "mistrall", "deep-seek"])
