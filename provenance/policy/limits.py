@@ -95,11 +95,13 @@ def judge_territory(_: Document, condition: Condition, situation: Situation) -> 
 def _offered_outside(condition: Condition, student: Student) -> State:
     if student.territories is None:
         return State("unknown", ("territories",))
-    barred = overlapping_places(student.territories, condition.details["excluded"])
-    if not barred:
+    excluded = condition.details["excluded"]
+    if not overlapping_places(student.territories, excluded):
         return MET
+    # All that is excluded, not what is offered of it: what is offered instead must not be excluded either.
+    barred = ",".join(sorted(expand_places(excluded)))
     everywhere = bool(expand_places(student.territories) & WORLD)
-    return State("unmet", (), (("territories-without", ",".join(barred)), ("worldwide", str(everywhere))))
+    return State("unmet", (), (("territories-without", barred), ("worldwide", str(everywhere))))
 
 
 def developer_excluded(condition: Condition, situation: Situation) -> State:
