@@ -31,12 +31,14 @@ from provenance.ledger.publish import Publisher, publish
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
+from provenance.policy.words import check_pack
 from provenance.settings import Settings, prepare_data_dir
 from provenance.store.log import HEAD_ID, find_head, find_statement
 from provenance.store.migrate import upgrade
 from provenance.store.session import make_engine, read_session, write_session
 from provenance.store.tables import LogHead, StatementRow
 from provenance.terms.catalogue import Catalogue, load_catalogue
+from provenance.terms.check import check_order
 
 
 def utc_now() -> datetime:
@@ -119,6 +121,8 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         _open_log(engine, ring, sign_once, clock())
         sequencer = Sequencer(engine, ring, sign_once, clock)
         catalogue, pack = load_catalogue(), load_pack()
+        check_order(catalogue)
+        check_pack(pack, catalogue)
         recorder = Recorder(sequencer.append, ring, catalogue, clock, find_replay=sequencer.find_replay)
         runtime = Runtime(settings, engine, ring, sequencer, recorder, catalogue, pack, clock)
         _log_keys(runtime)

@@ -38,7 +38,7 @@ def decide(
     if cases is not None:
         if sample or student or agreements:
             raise _usage("--cases stands alone: each line carries its own sample and student")
-        _with_asker(lambda ask: _answer_cases(ask, read_bytes(cases)))
+        _with_asker(lambda ask: answer_cases(ask, read_bytes(cases)))
         return
     if sample is None or student is None:
         raise _usage("expected --sample FILE and --student FILE, or --cases FILE")
@@ -94,7 +94,8 @@ def _local_asker() -> Ask:
     return ask
 
 
-def _answer_cases(ask: Ask, data: bytes) -> None:
+def answer_cases(ask: Ask, data: bytes) -> None:
+    """Write one answer a line, with its `id`; a bad line answers with its error, and the rest goes on."""
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             sys.stdout.buffer.write(orjson.dumps(_answer_case(ask, line, number), default=str) + b"\n")
@@ -118,6 +119,10 @@ def _answer_case(ask: Ask, line: bytes, number: int) -> dict[str, Any]:
         from provenance.cli.output import problem_of
 
         return {"id": None, "error": problem_of(problem)}
+    except Exception as exc:  # noqa: BLE001  a fault of ours on one line must not lose the answers to the rest
+        from provenance.cli.output import problem_of
+
+        return {"id": identifier, "error": problem_of(ProvenanceError(f"line {number}: a fault of ours: {exc!r}"))}
 
 
 def _check_case(line: bytes, number: int) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def _check_case(line: bytes, number: int) -> dict[str, Any]:
             raise MalformedError(
                 f"line {number}: {name}: expected an object", FieldError(name, case.get(name), "an object", number)
             )
-    if not isinstance(case.get("agreements") or [], list):
+    if not isinstance(case.get("agreements"), list | None):
         raise MalformedError(
             f"line {number}: agreements: expected a list",
             FieldError("agreements", case["agreements"], "a list", number),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +22,18 @@ FolderArgument = Annotated[
 def check(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
     """Load rules and terms strictly, and list the days on which the catalogue leaves open which document binds."""
     local_settings()
+    from provenance.policy.cases import check_cases, load_cases
     from provenance.policy.pack import load_pack
+    from provenance.policy.words import check_pack
     from provenance.terms.catalogue import load_catalogue
-    from provenance.terms.check import check_catalogue
+    from provenance.terms.check import check_catalogue, check_days, check_order
 
     pack = load_pack(folder / "rules" if folder else None)
     catalogue = load_catalogue(folder / "terms" if folder else None)
+    check_pack(pack, catalogue)
+    check_days(catalogue, today=datetime.now(UTC).date())
+    check_order(catalogue)
+    check_cases(load_cases(folder / "cases" if folder else None), pack)
     open_days = check_catalogue(catalogue)
     if as_json:
         print_json(
@@ -53,10 +60,12 @@ def run_all(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
     local_settings()
     from provenance.policy.cases import rules_without_cases, run_cases
     from provenance.policy.pack import load_pack
+    from provenance.policy.words import check_pack
     from provenance.terms.catalogue import load_catalogue
 
     pack = load_pack(folder / "rules" if folder else None)
     catalogue = load_catalogue(folder / "terms" if folder else None)
+    check_pack(pack, catalogue)
     results = run_cases(folder / "cases" if folder else None, catalogue, pack)
     failed = [item for item in results if not item.passed]
     untried = rules_without_cases(results, pack)
@@ -64,7 +73,7 @@ def run_all(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
         shown = [{"case": item.case.name, "passed": item.passed, "problems": list(item.problems)} for item in results]
         print_json(
             {
-                "ok": not failed,
+                "ok": not failed and not untried,
                 "passed": len(results) - len(failed),
                 "failed": len(failed),
                 "cases": shown,
@@ -74,6 +83,9 @@ def run_all(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
     else:
         if failed:
             print_table(("case", "problems"), ([item.case.name, "; ".join(item.problems)] for item in failed), empty="")
-        print_line(f"{len(results) - len(failed)} of {len(results)} cases pass; {len(untried)} rules have no case")
-    if failed:
+        told = f": {', '.join(untried)}" if untried else ""
+        print_line(
+            f"{len(results) - len(failed)} of {len(results)} cases pass; {len(untried)} rules have no case{told}"
+        )
+    if failed or untried:
         raise typer.Exit(FAILED)

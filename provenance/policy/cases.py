@@ -15,6 +15,7 @@ from typing import Any
 
 from provenance.errors import MalformedError, PolicyDocumentError
 from provenance.policy.decide import decide
+from provenance.policy.judge import OWN_RULES
 from provenance.policy.pack import Pack
 from provenance.policy.verdict import VERDICTS
 from provenance.resources import find_resource
@@ -94,10 +95,15 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
     name = item.get("name") if isinstance(item, Mapping) else None
     if not name:
         raise PolicyDocumentError(f"{file}: a case has no name")
-    expect = item.get("expect") or {}
+    for part in ("sample", "student", "expect"):
+        if not isinstance(item.get(part, {}), Mapping):
+            raise PolicyDocumentError(f"{file}, case {name!r}: {part} is {item[part]!r}, expected an object")
+    expect = item.get("expect", {})
     strange = sorted({*item} - _CASE_FIELDS) + sorted({*expect} - _EXPECT_FIELDS)
     if strange:
         raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
+    if not isinstance(item.get("sample", {}).get("teacher"), str):
+        raise PolicyDocumentError(f"{file}, case {name!r}: sample.teacher must be provider/model")
     if expect.get("verdict") not in VERDICTS:
         raise PolicyDocumentError(f"{file}, case {name!r}: expect.verdict must be one of {', '.join(VERDICTS)}")
     return PolicyCase(
@@ -106,10 +112,17 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
         sample=_sample(item["sample"]),
         student=_student(file, name, item.get("student") or {}, students),
         action=item.get("action", "train"),
-        at=parse_day(item["at"]) if item.get("at") else None,
+        at=_day(file, name, item["at"]) if item.get("at") else None,
         agreements=item.get("agreements", ()),
         expect=expect,
     )
+
+
+def _day(file: str, name: str, text: Any) -> dt.date:
+    try:
+        return parse_day(str(text))
+    except MalformedError as exc:
+        raise PolicyDocumentError(f"{file}, case {name!r}: at: {exc.detail}") from exc
 
 
 def _sample(short: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,3 +194,20 @@ def rules_without_cases(results: Sequence[CaseResult], pack: Pack) -> list[str]:
     """Rules of the pack that no case made speak."""
     spoke = frozenset(rule for result in results for rule in result.rules)
     return sorted(set(pack.rules) - spoke)
+
+
+def check_cases(cases: Sequence[PolicyCase], pack: Pack) -> None:
+    """Refuse a pack of which no case speaks, and a case that expects a rule which does not exist."""
+    named = {}
+    for case in cases:
+        rule = case.expect.get("rule")
+        if rule is None or rule in OWN_RULES:
+            continue
+        if rule not in pack.rules:
+            raise PolicyDocumentError(
+                f"{case.file}, case {case.name!r}: expects rule {rule!r}, which is not in the pack"
+            )
+        named[pack.rules[rule].pack] = case
+    bare = sorted(set(pack.packs) - named.keys())
+    if bare:
+        raise PolicyDocumentError(f"{bare[0]}.cedar: a pack without cases; expected one that names a rule of it")

@@ -101,10 +101,14 @@ def _state(document: Document, condition: Condition, situation: Situation) -> St
         return NOT_TRIGGERED
     if condition.attaches_to == "bar":
         return UNMET if situation.bar_hits else NOT_TRIGGERED
-    if condition.attaches_to == "materials" and not situation.by_family:
-        return NOT_TRIGGERED
+    of_materials = condition.attaches_to == "materials"
     judge = _JUDGES.get(condition.type)
-    return judge(document, condition, situation) if judge else NOT_TRIGGERED
+    if judge is None or (of_materials and situation.by_family is False):
+        return NOT_TRIGGERED
+    state = judge(document, condition, situation)
+    if of_materials and situation.by_family is None and state.status not in ("met", "not-triggered"):
+        return State("unknown", ("base_model", *state.needs), state.fix)
+    return state
 
 
 def _requirement(condition: Condition) -> str:
@@ -251,3 +255,4 @@ _JUDGES: dict[str, Callable[[Document, Condition, Situation], State]] = {
     "commercial-registration": judge_registration,
     "territory-exclusion": judge_territory,
 }
+JUDGED = frozenset({*_JUDGES, "prior-authorisation", "prior-written-authorisation"})

@@ -8,7 +8,7 @@ answer to the byte.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ from provenance.policy.exception import PolicyException, list_covering
 from provenance.policy.inputs import validate_action, validate_agreement, validate_sample_facts, validate_student
 from provenance.policy.judge import Outcome, judge
 from provenance.policy.pack import Pack
-from provenance.policy.unblock import Again, Judge, find_drops, find_remedies
+from provenance.policy.unblock import Again, Change, Judge, find_drops, find_remedies
 from provenance.policy.verdict import PERMITTING, VERDICTS, Verdict, strictest
+from provenance.policy.versions import other_versions
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.days import parse_day
 from provenance.terms.resolve import known
@@ -65,8 +66,15 @@ def decide(
         found = judge_one(changed, extra)
         return Judge(found.verdict, found.left)
 
+    def versions() -> Iterator[tuple[Change, Judge]]:
+        for version in other_versions(sample, catalogue):
+            found = judge(
+                version.sample, student, action, at=day, agreements=agreements, catalogue=catalogue, pack=pack
+            )
+            yield Change(version.change, version.text), Judge(found.verdict, found.left)
+
     outcome = judge_one(student, ())
-    offered = find_remedies(sample, student, action, outcome, again, at=day) if remedies else []
+    offered = find_remedies(sample, student, action, outcome, again, at=day, versions=versions()) if remedies else []
     return format_answer(outcome, sample, offered, catalogue=catalogue, pack=pack, log_size=log_size)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provenance.policy.conditions import USE_LIMITS, judge_conditions
 from provenance.policy.limits import developer_excluded
-from provenance.policy.reach import HITS, LEAVES_OPEN, Reading, read_document
+from provenance.policy.reach import HITS, LEAVES_OPEN, Reading, is_built_on, read_document
 from provenance.policy.situation import Situation
 from provenance.policy.student import Student
 from provenance.policy.verdict import ConditionStatus, Finding
@@ -186,16 +186,18 @@ def _add_readings(facts: Facts, case: Case, readings: Sequence[Reading]) -> None
         group = [reading for reading in readings if reading.document.provider == provider]
         barred = [reading for reading in group if reading.stance in HITS]
         left_open = [r for r in group if r.stance in LEAVES_OPEN or r.spares or r.stance == "bar-unclear"]
+        # What the unclear ones turn on may end the conflict: if they bar as well, all do.
+        needs = tuple(dict.fromkeys(n for r in group if r.stance == "bar-unclear" for n in r.finding.needs))
         conflict = bool(barred and left_open)
         for reading in group:
-            _add_reading(facts, case, reading, conflict=conflict and reading.stance != "bar-unclear")
+            _add_reading(facts, case, reading, conflict=conflict and reading.stance != "bar-unclear", needs=needs)
             _add_conditions(facts, case, reading.document, reading=reading)
 
 
-def _add_reading(facts: Facts, case: Case, reading: Reading, *, conflict: bool) -> None:
+def _add_reading(facts: Facts, case: Case, reading: Reading, *, conflict: bool, needs: tuple[str, ...]) -> None:
     document, finding = reading.document, reading.finding
     if conflict and (reading.stance in HITS or reading.stance in LEAVES_OPEN or reading.spares):
-        facts.add("conflicting", finding)
+        facts.add("conflicting", replace(finding, needs=(*finding.needs, *needs)))
     elif document.kind == "guidance":
         return  # A help page weighs below a contract: it can contradict one, never permit or bar on its own.
     elif document.route == "contract" and reading.stance in LEAVES_OPEN and not (own := _own_account(case)).value:
@@ -235,7 +237,7 @@ def _add_conditions(
         student=case.student,
         action=case.action,
         model=model,
-        by_family=bool(reading and reading.by_family),
+        by_family=True if reading and reading.by_family else is_built_on(document, case.student),
         bar_hits=bool(reading and reading.stance in HITS),
         agreed=agreed,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from provenance.errors import FieldError, MalformedError
 from provenance.terms.days import parse_day
+from provenance.terms.places import COUNTRIES
 from provenance.terms.route import ACCESS_ROUTES, ROLES
 
 ACTIONS = ("train", "release", "publish", "serve")
@@ -44,11 +45,11 @@ Check = Callable[[Any], str | None]
 
 
 def _text(value: Any) -> str | None:
-    return (
-        None if isinstance(value, str) and 0 < len(value) <= MAXIMUM_TEXT else f"text of 1 to {MAXIMUM_TEXT} characters"
-    )
+    good = isinstance(value, str) and 0 < len(value) <= MAXIMUM_TEXT and not _UNSTORABLE.search(value)
+    return None if good else f"text of 1 to {MAXIMUM_TEXT} characters, without NUL and lone surrogates"
 
 
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
@@ -67,9 +68,7 @@ def _texts(value: Any) -> str | None:
 
 
 def _country(value: Any) -> str | None:
-    good = (
-        isinstance(value, str) and len(value) == len("US") and value.isascii() and value.isalpha() and value.isupper()
-    )
+    good = isinstance(value, str) and value in COUNTRIES
     return None if good else "an ISO 3166-1 alpha-2 country, two capital letters"
 
 

@@ -27,7 +27,10 @@ BLOCKING_ACTIONS = frozenset({"publish", "serve"})
 DEFAULT_RULE = "default.no-rule-permits"
 DIFFER_RULE = "terms.candidates-differ"
 ERROR_RULE = "default.evaluation-error"
+UNREAD_BAR_RULE = "competition.bar-not-verified"
 UNENFORCED_RULE = "default.condition-without-rule"
+# What is said without a rule of the pack.
+OWN_RULES = frozenset({DEFAULT_RULE, DIFFER_RULE, ERROR_RULE, UNENFORCED_RULE})
 
 
 @dataclass
@@ -196,8 +199,9 @@ def _plain_reason(rule: str, text: str) -> dict[str, Any]:
 def _merge(outcomes: Sequence[Outcome], binding: Binding) -> Outcome:
     """One outcome from those of the candidates: theirs if they agree, else `review`."""
     verdicts = {outcome.verdict for outcome in outcomes}
+    agreed = len(verdicts) == 1 or (binding.day is not None and "deny" in verdicts and all(map(_bars, outcomes)))
     merged = Outcome(
-        verdict=strictest(verdicts) if len(verdicts) == 1 else "review",
+        verdict=strictest(verdicts) if agreed else "review",
         conditions=_unique(c for o in outcomes for c in o.conditions),
         reasons=_unique(r for o in outcomes for r in o.reasons),
         documents=list({d.id: d for o in outcomes for d in o.documents}.values()),
@@ -206,13 +210,18 @@ def _merge(outcomes: Sequence[Outcome], binding: Binding) -> Outcome:
     )
     if merged.verdict == "review":
         merged.unknown = list(dict.fromkeys(need for o in outcomes for need in o.unknown))
-    if len(verdicts) > 1:
+    if not agreed:
         needs = [need for bound in binding.bound for need in bound.choice.needs]
         merged.unknown = list(dict.fromkeys((*needs, *merged.unknown)))
         text = "the documents that may have held on that day lead to different verdicts: " + ", ".join(sorted(verdicts))
         reason = _plain_reason(DIFFER_RULE, text)
         merged.reasons.insert(0, {**reason, "facts": {"generated_at": binding.day and binding.day.isoformat()}})
     return merged
+
+
+def _bars(outcome: Outcome) -> bool:
+    """Whether a candidate bars the use, be it that its text was not read: then no candidate leaves the use open."""
+    return outcome.verdict == "deny" or any(reason["rule"] == UNREAD_BAR_RULE for reason in outcome.reasons)
 
 
 def _unique(items: Iterable[Any]) -> list[Any]:

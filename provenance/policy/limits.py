@@ -52,13 +52,16 @@ def judge_size(condition: Condition, student: Student) -> State:
 def judge_service(_: Document, condition: Condition, situation: Situation) -> State:
     """A separate licence for model-as-a-service, and for some texts assistant, businesses before commercial use."""
     student = situation.student
-    if student.use not in (None, "commercial") or is_distributed(situation) is False:
+    distributed = is_distributed(situation)
+    if student.use not in (None, "commercial") or distributed is False:
         return NOT_TRIGGERED
     serves = _serves(condition, situation)
     above = judge_size(condition, student)
     if serves.status == "not-triggered" or above.status == "not-triggered":
         return NOT_TRIGGERED
-    needs = tuple(dict.fromkeys((*(("use",) if student.use is None else ()), *serves.needs, *above.needs)))
+    told = (("use", student.use), ("distribution", distributed))
+    missing = (name for name, value in told if value is None)
+    needs = tuple(dict.fromkeys((*missing, *serves.needs, *above.needs)))
     return State("unknown", needs) if needs else UNMET
 
 
@@ -92,11 +95,13 @@ def judge_territory(_: Document, condition: Condition, situation: Situation) -> 
 def _offered_outside(condition: Condition, student: Student) -> State:
     if student.territories is None:
         return State("unknown", ("territories",))
-    barred = overlapping_places(student.territories, condition.details["excluded"])
-    if not barred:
+    excluded = condition.details["excluded"]
+    if not overlapping_places(student.territories, excluded):
         return MET
+    # All that is excluded, not what is offered of it: what is offered instead must not be excluded either.
+    barred = ",".join(sorted(expand_places(excluded)))
     everywhere = bool(expand_places(student.territories) & WORLD)
-    return State("unmet", (), (("territories-without", ",".join(barred)), ("worldwide", str(everywhere))))
+    return State("unmet", (), (("territories-without", barred), ("worldwide", str(everywhere))))
 
 
 def developer_excluded(condition: Condition, situation: Situation) -> State:

@@ -20,6 +20,7 @@ import cedarpy
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import PolicyDocumentError
+from provenance.policy.words import check_words
 from provenance.resources import find_resource
 
 SCHEMA_FILE = "schema.cedarschema"
@@ -30,7 +31,10 @@ KEPT_ANSWERS = 4096  # of about 1 KB each
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule's annotations; `about` names the fact whose documents it speaks of, `conditions` the types it enforces."""
+    """One rule's annotations; `about` names the fact whose documents it speaks of, `conditions` the types it enforces.
+
+    `documents` are those that its text names; `check_pack` holds them to the catalogue.
+    """
 
     id: str
     pack: str
@@ -41,6 +45,7 @@ class Rule:
     about: str | None
     conditions: tuple[str, ...]
     remedy: str | None
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,15 @@ def load_pack(folder: Path | None = None) -> Pack:
     files = sorted(root.glob("*.cedar"))
     if not files or not (root / SCHEMA_FILE).is_file():
         raise PolicyDocumentError(f"{root} needs {SCHEMA_FILE} and at least one .cedar file")
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in files}
-    return build_pack(texts, (root / SCHEMA_FILE).read_text(encoding="utf-8"))
+    texts = {path.stem: _read_text(path) for path in files}
+    return build_pack(texts, _read_text(root / SCHEMA_FILE))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PolicyDocumentError(f"{path.name}: not readable as UTF-8 text: {exc}") from exc
 
 
 def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
@@ -158,6 +170,7 @@ def _read_rules(name: str, text: str, schema: Any) -> list[Rule]:
 def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
     notes = policy.get("annotations") or {}
     label = notes.get("id") or f"number {int(key.removeprefix('policy')) + 1} of the file"
+    notes = {key: (value or "").strip() for key, value in notes.items()}
     for required in _REQUIRED:
         if not notes.get(required):
             raise PolicyDocumentError(f"{name}.cedar: rule {label} has no @{required}")
@@ -173,6 +186,7 @@ def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
         raise PolicyDocumentError(f"{name}.cedar: rule {label}: @verdict is {verdict!r}, expected deny or review")
     if policy["effect"] == "permit" and verdict is not None:
         raise PolicyDocumentError(f"{name}.cedar: rule {label} is a permit and takes no @verdict")
+    named = check_words(f"{name}.cedar: rule {label}", notes, policy)
     return Rule(
         id=notes["id"],
         pack=name,
@@ -183,4 +197,5 @@ def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
         about=notes.get("about"),
         conditions=tuple(kind.strip() for kind in notes.get("condition", "").split(",") if kind.strip()),
         remedy=notes.get("remedy"),
+        documents=named,
     )

@@ -56,15 +56,19 @@ class _Answer:
 def read_document(document: Document, student: Student) -> Reading:
     """The stance of a document towards training this student on text outputs."""
     training = document.training
-    value = training.modality_limits.get("image", training.value) if student.purpose == "image-generation" else None
-    value = value or training.text_value
+    value = training.text_value
+    images = student.purpose in (None, "image-generation") and training.modality_limits.get("image") in BARRING
+    competes = _competes(document, student)
+    if images and student.purpose and competes.value is not False:
+        # A limit on images adds to what the text says of text outputs, it does not stand in its place.
+        return _read_bar(document, student)
     if value in BARRING:
         return _read_bar(document, student)
     if value not in PERMITTING:
         wording = "says nothing on training with outputs" if value == "silent" else "was not read on this question"
-        return _reading(document, "no-permission", f"{document.title} {wording}")
+        needs = ("purpose", *competes.needs) if images and competes.value is not False else ()
+        return _reading(document, "no-permission", f"{document.title} {wording}", needs=needs)
     if training.scope == "competing":
-        competes = _competes(document, student)
         if competes.value is None:
             return _reading(document, "bar-unclear", "permits models that do not compete only", needs=competes.needs)
         if competes.value:
@@ -72,6 +76,17 @@ def read_document(document: Document, student: Student) -> Reading:
     if not training.verified:
         return _reading(document, "permission-unverified", "a permission is reported, but the text itself was not read")
     return _reading(document, "permits-stated", training.paraphrase)
+
+
+def is_built_on(document: Document, student: Student) -> bool | None:
+    """Whether the student starts from what a licence is about, so that it has more of it than outputs."""
+    if document.route != "licence":
+        return False
+    return (
+        None
+        if student.base_model is None
+        else bool(student.base_model and matches(document.models, student.base_model))
+    )
 
 
 def _read_bar(document: Document, student: Student) -> Reading:
@@ -152,17 +167,16 @@ def _any_exception(document: Document, student: Student) -> tuple[_Answer, State
 
 
 def _exception(exception: StatedException, student: Student) -> _Answer:
-    if exception.kind == "own-family":
-        return _own_family(exception, student)
     if exception.kind == "by-agreement":
         return _Answer(False)
-    checks = [(exception.purposes, "purpose", student.purpose)]
+    family = _own_family(exception, student) if exception.kind == "own-family" else _Answer(True)
+    checks = [(exception.purposes, "purpose", student.purpose)] if exception.kind != "own-family" else []
     if exception.distribution:
         checks.append((exception.distribution, "distribution", student.distribution))
-    if any(value is not None and value not in allowed for allowed, _, value in checks):
+    if family.value is False or any(value is not None and value not in allowed for allowed, _, value in checks):
         return _Answer(False)
     needs = tuple(name for _, name, value in checks if value is None)
-    return _Answer(None if needs else True, needs)
+    return _Answer(None if needs or family.value is None else True, (*family.needs, *needs))
 
 
 def _own_family(exception: StatedException, student: Student) -> _Answer:
@@ -173,8 +187,10 @@ def _own_family(exception: StatedException, student: Student) -> _Answer:
         return _Answer(None, ("base_model",))
     if matches(exception.models, student.base_model):
         return _Answer(True)
+    if licences and student.base_license is None and not student.base_by_name:
+        return _Answer(None, ("base_license",))
     # A base of another name under the family's licence: a person has to look.
-    return _Answer(None if licensed else False)
+    return _Answer(None if licensed and student.base_model else False)
 
 
 def _reading(

@@ -11,12 +11,15 @@ from provenance.policy.verdict import Status
 
 @dataclass(frozen=True)
 class Situation:
-    """What the statuses are judged in: the student, the act, the teacher's model, and how the document permits."""
+    """What the statuses are judged in: the student, the act, the teacher's model, and how the document permits.
+
+    `by_family`: the student is built on the teacher's own materials; None where its base is not known.
+    """
 
     student: Student
     action: str
     model: str
-    by_family: bool = False
+    by_family: bool | None = False
     bar_hits: bool = False
     agreed: bool = False
 
@@ -44,11 +47,11 @@ def is_distributed(situation: Situation) -> bool | None:
 
 
 def when_distributed(judge: Callable[[], State], situation: Situation) -> State:
-    """A duty of whoever distributes; unknown distribution leaves a duty that is not met yet unknown."""
+    """A duty of whoever distributes; with an unknown distribution a duty that is not met is unknown."""
     distributed = is_distributed(situation)
     if distributed is False:
         return NOT_TRIGGERED
     state = judge()
-    if distributed is None and state.status != "not-triggered":
+    if distributed is None and state.status not in ("met", "not-triggered"):
         return State("unknown", tuple(dict.fromkeys(("distribution", *state.needs))), state.fix)
     return state

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
+from provenance.errors import FieldError, MalformedError
 from provenance.terms.catalogue import Catalogue
+from provenance.terms.match import matches
 from provenance.terms.places import EXPORT_CONCERN
 
+_SLIP = 0.8  # of the letters in common: opneai, antropic and mistrall are slips, beta and baichuan are not
+_SHORTEST = 5  # the names of companies that are shorter lie too close: ai21 is not a slip for ai2
 FROM_SCRATCH = frozenset({"none", "scratch", "from-scratch"})
 # Accelerators at or above the thresholds of ECCN 3A090 (regulation notes, US-EXP/1); names as vendors print them.
 CONTROLLED_HARDWARE = ("h100", "h200", "h800", "a100", "a800", "b100", "b200", "b300", "gb200", "gb300", "gh200",
@@ -18,7 +23,10 @@ CONTROLLED_HARDWARE = ("h100", "h200", "h800", "a100", "a800", "b100", "b200", "
 
 @dataclass(frozen=True)
 class Student:
-    """Facts of a student; None is "not known". `base_model` is empty for a student that starts from scratch."""
+    """Facts of a student; None is "not known". `base_model` is empty for a student that starts from scratch.
+
+    `base_by_name` says that the name of the base alone tells its licence: it starts from scratch, or is on record.
+    """
 
     name: str | None
     developer: str | None
@@ -26,6 +34,7 @@ class Student:
     parent_country: str | None
     base_model: str | None
     base_license: str | None
+    base_by_name: bool
     release_license: str | None
     use: str | None
     distribution: str | None
@@ -55,13 +64,15 @@ def parse_student(facts: Mapping[str, Any], catalogue: Catalogue) -> Student:
     developer = _known(facts.get("developer")) or {}
     training = _known(facts.get("training")) or {}
     competes = _known(facts.get("competes_with"))
+    base_model, base_license = _base_model(facts), _known(facts.get("base_license"))
     return Student(
         name=_known(facts.get("name")),
         developer=_known(developer.get("name")),
         country=_known(developer.get("country")),
         parent_country=_known(developer.get("ultimate_parent_country")),
-        base_model=_base_model(facts),
-        base_license=_known(facts.get("base_license")),
+        base_model=base_model,
+        base_license=base_license,
+        base_by_name=base_license is None and base_model is not None and _is_told_by_name(base_model, catalogue),
         release_license=_known(facts.get("release_license")),
         use=_known(facts.get("use")),
         distribution=_known(facts.get("distribution")),
@@ -93,6 +104,10 @@ def _base_model(facts: Mapping[str, Any]) -> str | None:
     return "" if base.lower() in FROM_SCRATCH else base
 
 
+def _is_told_by_name(base: str, catalogue: Catalogue) -> bool:
+    return not base or any("weights" in d.access and matches(d.models, base) for d in catalogue.documents)
+
+
 def _competitors(names: list[str] | None, catalogue: Catalogue) -> frozenset[str] | None:
     if names is None or "unknown" in names:
         return None
@@ -105,4 +120,16 @@ def _provider_name(name: str, catalogue: Catalogue) -> str:
     words = re.split(r"[^a-z0-9.]+", name.strip().lower())
     for count in range(len(words) - 1, 0, -1):
         provider = provider or catalogue.find_provider("-".join(words[:count]))
+    if provider is None:
+        _refuse_misspelt(name, catalogue)
     return provider.name if provider else name.lower()
+
+
+def _refuse_misspelt(name: str, catalogue: Catalogue) -> None:
+    """A company that is not on record may be meant; one letter beside a name on record is a slip."""
+    known_as = (n for provider in catalogue.providers.values() for n in (provider.name, *provider.aliases))
+    names = [n for n in known_as if len(n) >= _SHORTEST]
+    near = get_close_matches(name.strip().lower(), names, n=1, cutoff=_SLIP)
+    if near:
+        error = FieldError("student.competes_with", name, f"a provider's name; {near[0]} is on record")
+        raise MalformedError(f"student facts: competes_with names {name!r}; did you mean {near[0]!r}?", error)

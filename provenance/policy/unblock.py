@@ -1,6 +1,6 @@
 """What would unblock: changes of the student's own facts, statements, agreements, each judged again before it is offered.
 
-- Smallest first: a name, a notice, a statement, a narrower offer, an agreement; all of them together last.
+- Smallest first: a name, a notice, a statement, a narrower offer, another version of the terms, an agreement.
 - `verdict_after` is what a re-run gave. A change that helps nothing is not offered.
 """
 
@@ -48,8 +48,12 @@ def find_remedies(
     again: Again,
     *,
     at: dt.date | None = None,
+    versions: Iterable[tuple[Change, Judge]] = (),
 ) -> list[dict[str, Any]]:
-    """Changes that improve the outcome, each with the verdict that it really leads to."""
+    """Changes that improve the outcome, each with the verdict that it really leads to.
+
+    `versions` are other versions of the terms with what each led to, asked for only where the use is blocked.
+    """
     now = Judge(outcome.verdict, outcome.left)
     if now.verdict in PERMITTING and now.left == 0:
         return []
@@ -58,7 +62,13 @@ def find_remedies(
     own = [*papers, *([_together(papers)] if len(papers) > 1 else []), *everything]
     own += [_together([*papers, narrower]) for narrower in everything if papers and action in ("publish", "serve")]
     offered = [found for change in own if (found := _try(change, student, now, again)) is not None]
-    if now.verdict in PERMITTING or any(remedy["verdict_after"] in PERMITTING for remedy in offered):
+    if now.verdict in PERMITTING:
+        return offered
+    for change, after in versions:
+        if after.verdict in PERMITTING:
+            offered.append({"change": change.change, "text": change.text, "verdict_after": after.verdict})
+            break
+    if any(remedy["verdict_after"] in PERMITTING for remedy in offered):
         return offered
     agreement = _agreement(sample, student, action, outcome, at)
     for change in [] if agreement is None else [agreement, *([_together([*papers, agreement])] if papers else [])]:

@@ -34,6 +34,14 @@ class Agreement:
 
 def parse_agreement(data: Mapping[str, Any]) -> Agreement:
     """An agreement from its JSON form, which `validate_agreement` has passed."""
+    # What is said to be unknown names nothing, proves nothing, and ends before it begins.
+    told = {name: value for name, value in data.items() if value != "unknown"}
+    if data.get("valid_to") == "unknown":
+        told.pop("valid_from", None)
+    return _from_known(told)
+
+
+def _from_known(data: Mapping[str, Any]) -> Agreement:
     digest = data.get("document_digest")
     return Agreement(
         id=str(data.get("id") or digest or "agreement"),

@@ -33,6 +33,7 @@ class Provider:
     checked_on: str
     notes: tuple[str, ...]
     documents: tuple[Document, ...]
+    open_days: frozenset[tuple[str, ...]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def _parse_provider(data: Mapping[str, Any], path: Path) -> Provider:
         checked_on=data["checked_on"],
         notes=tuple(data["notes"]),
         documents=tuple(documents),
+        open_days=frozenset(tuple(item["documents"]) for item in data.get("open_days", ())),
     )
 
 

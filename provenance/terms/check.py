@@ -1,7 +1,7 @@
 """What the catalogue leaves open: gaps, overlaps and fuzzy bounds between versions that follow each other.
 
-None of these is an error of the file: a text that nobody archived is a fact of the world. Decisions on such a day
-are judged under every candidate; this list lets counsel see where that happens.
+A text that nobody archived is a fact of the world, which the file owns up to in `open_days`; a gap or an overlap that
+it does not is a slip. Decisions on an open day are judged under every candidate; the list lets counsel see where.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
+from provenance.errors import MalformedError, TermsDocumentError
 from provenance.terms.catalogue import Catalogue
+from provenance.terms.days import parse_day
 from provenance.terms.document import Document
 
 ONE_DAY = dt.timedelta(days=1)
@@ -41,6 +43,40 @@ def check_catalogue(catalogue: Catalogue) -> list[CatalogueFinding]:
         for before, after in itertools.pairwise(dated):
             findings.extend(_check_pair(name, before, after))
     return findings
+
+
+def check_days(catalogue: Catalogue, *, today: dt.date) -> None:
+    """Refuse terms that were read, or are said to hold already, on a day that has not come.
+
+    Raises:
+        TermsDocumentError: names the file and the day.
+    """
+    for provider in catalogue.providers.values():
+        try:
+            read = parse_day(provider.checked_on)
+        except MalformedError as exc:
+            raise TermsDocumentError(f"{provider.name}.yaml: checked_on: {exc.detail}") from exc
+        if read > today:
+            raise TermsDocumentError(f"{provider.name}.yaml: checked_on {read}, expected a day not after {today}")
+        for document in provider.documents:
+            if document.period.start and document.period.start[0] > read:
+                text = f"effective_from {document.effective_from}, expected a day not after checked_on {read}"
+                raise TermsDocumentError(f"{provider.name}.yaml: document {document.id}: {text}")
+
+
+def check_order(catalogue: Catalogue) -> None:
+    """Refuse a gap or an overlap between versions that `open_days` of the provider's file does not own up to.
+
+    Raises:
+        TermsDocumentError: names the file, both versions and their days.
+    """
+    for finding in check_catalogue(catalogue):
+        if finding.kind not in ("gap", "overlap"):
+            continue
+        provider = catalogue.get(finding.documents[0]).provider
+        if finding.documents not in catalogue.providers[provider].open_days:
+            text = f"{finding.kind}: {finding.text}; end one where the other begins, or say why in open_days"
+            raise TermsDocumentError(f"{provider}.yaml: {text}")
 
 
 def _check_bounds(document: Document) -> list[CatalogueFinding]:

@@ -15,20 +15,26 @@ from typing import Literal
 from provenance.errors import MalformedError
 
 Presence = Literal["in", "maybe", "before", "after"]
-_BOUND = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+_BOUND = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
 
 
 def parse_day(text: str) -> dt.date:
     """A date `YYYY-MM-DD` or an RFC 3339 time, as its day in UTC; anything else is malformed."""
     try:
-        if len(text) == len("2026-11-24"):
+        if _DAY.fullmatch(text):
             return dt.date.fromisoformat(text)
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError as exc:
+        # ISO 8601 knows more forms, weeks among them, that RFC 3339 does not.
+        moment = dt.datetime.fromisoformat(text.upper()) if _TIME.fullmatch(text) else None
+        day = moment.astimezone(dt.UTC).date() if moment and moment.tzinfo else None
+    except (ValueError, OverflowError) as exc:  # the first and last day of the calendar overflow in another zone
         raise MalformedError(f"{text!r} is not a date or an RFC 3339 time") from exc
-    if moment.tzinfo is None:
+    if moment is None:
+        raise MalformedError(f"{text!r} is not a date or an RFC 3339 time")
+    if day is None:
         raise MalformedError(f"{text!r} has no time zone; expected RFC 3339, for example 2026-11-24T10:00:00Z")
-    return moment.astimezone(dt.UTC).date()
+    return day
 
 
 def parse_bound(text: str | None) -> tuple[dt.date, dt.date] | None:

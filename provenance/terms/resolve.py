@@ -17,10 +17,13 @@ from typing import Any
 from provenance.terms.catalogue import PROVIDER_TERMS, Catalogue, Provider
 from provenance.terms.days import parse_day
 from provenance.terms.document import Document
-from provenance.terms.match import matches, most_specific, normal_host
+from provenance.terms.match import matches, model_names, most_specific, normal_host
 from provenance.terms.series import Choice, choose_version
 
 UNKNOWN = "unknown"
+UNMATCHED_KINDS = frozenset(
+    {"unknown-teacher", "unknown-model", "unknown-route", "served-another", "no-terms", "no-host", "no-licence"}
+)
 THIRD_PARTY_DEPLOYMENT = "partner-or-own-infrastructure"
 
 
@@ -68,9 +71,10 @@ class _Question:
     provider: Provider | None
     model: str | None
     host: str | None
+    host_unknown: bool
     day: dt.date | None
     copy_day: dt.date | None
-    copy_day_unknown: bool
+    copy_unknown: tuple[str, ...]
     revision: str | None
     place: str | None
     bound: list[Bound] = field(default_factory=list)
@@ -97,14 +101,16 @@ def resolve_terms(sample: Mapping[str, Any], catalogue: Catalogue, *, at: dt.dat
         provider=catalogue.find_provider(name) if name else None,
         model=known(teacher.get("served_model")) or known(teacher.get("model")),
         host=normal_host(teacher["host"]) if known(teacher.get("host")) else None,
+        host_unknown=teacher.get("host") == UNKNOWN,
         day=at or (parse_day(generated) if generated else None),
         copy_day=at or (parse_day(obtained) if obtained else None),
-        copy_day_unknown=teacher.get("obtained_at") == UNKNOWN,
+        copy_unknown=tuple(f"teacher.{n}" for n in ("obtained_at", "revision") if teacher.get(n) == UNKNOWN),
         revision=known(teacher.get("revision")),
         place=known(sample.get("generated_in")),
     )
-    _match_names(question, name, known(teacher.get("model")))
+    _match_names(question, name)
     if not question.unmatched:
+        _match_served(question, known(teacher.get("model")), teacher.get("served_model"))
         _ROUTES.get(question.route, _bind_unknown_route)(question)
     return Binding(
         route=question.route,
@@ -116,18 +122,27 @@ def resolve_terms(sample: Mapping[str, Any], catalogue: Catalogue, *, at: dt.dat
     )
 
 
-def _match_names(question: _Question, name: str | None, requested: str | None) -> None:
+def _match_names(question: _Question, name: str | None) -> None:
     if name is None:
         question.miss("unknown-teacher", "the teacher's provider is not known", "teacher.provider")
     elif question.provider is None and question.route != "reseller":
         question.miss("unknown-teacher", f"no provider {name!r} is on record")
     if question.model is None:
         question.miss("unknown-model", "the teacher's model is not known", "teacher.model")
-    elif requested and question.model != requested and question.provider:
-        documents = question.provider.documents
-        # A served snapshot that no document names is what the requested name stands for.
-        if not any(matches(document.models, question.model) for document in documents):
-            question.model = requested
+
+
+def _match_served(question: _Question, requested: str | None, served: str | None) -> None:
+    """The served name decides; a snapshot that no document names is what the name it begins with stands for."""
+    if served == UNKNOWN:
+        question.miss("unknown-model", "which model was served is not known", "teacher.served_model")
+    if served in (None, UNKNOWN, requested) or requested is None or question.provider is None:
+        return
+    if any(matches(document.models, served) for document in question.provider.documents):
+        return
+    question.model = requested
+    if not matches([f"{name}[-_.:@]*" for name in model_names(requested)], served):
+        text = f"{requested} was asked for, and {served}, which no document names, was served"
+        question.miss("served-another", text)
 
 
 def _bind_weights(question: _Question) -> None:
@@ -145,8 +160,8 @@ def _bind_licence(question: _Question, why: str) -> bool:
     choice: Choice | None
     if by_revision and question.copy_day is None:
         choice = Choice(by_revision[0].series, tuple(by_revision[:1]))
-    elif question.copy_day_unknown and named and question.day:
-        choice = _any_copy_until(question.day, named)
+    elif question.copy_unknown and not question.copy_day and named and question.day:
+        choice = _any_copy_until(question.day, named, question.copy_unknown)
     else:
         choice = choose_version(named, question.copy_day or question.day)
     if choice is None:
@@ -156,10 +171,10 @@ def _bind_licence(question: _Question, why: str) -> bool:
     return True
 
 
-def _any_copy_until(day: dt.date, named: Sequence[Document]) -> Choice | None:
-    """The copy is said to be of an unknown day: every licence that had begun by the day of generation."""
+def _any_copy_until(day: dt.date, named: Sequence[Document], needs: tuple[str, ...]) -> Choice | None:
+    """The copy is said to be of an unknown day or revision: every licence that had begun by the day of generation."""
     begun = tuple(document for document in named if document.period.presence(day) != "before")
-    return Choice(begun[0].series, begun, needs=("teacher.obtained_at",)) if begun else None
+    return Choice(begun[0].series, begun, needs=needs) if begun else None
 
 
 def _commits(document: Document) -> list[str]:
@@ -187,9 +202,17 @@ def _bind_api(question: _Question) -> None:
         _bind_reseller(question)
     elif not _bind_contract(question, "api", "API terms of the day, accepted by the account's holder"):
         question.miss("no-terms", f"no API terms on record for {question.model} on that day")
+    _miss_host(question)
+
+
+def _miss_host(question: _Question) -> None:
+    """A host that is left out is the provider; one that is said to be unknown may have terms of its own."""
+    if question.host_unknown:
+        question.miss("no-host", "which host served it is not known", "teacher.host")
 
 
 def _bind_consumer(question: _Question) -> None:
+    _miss_host(question)
     if not _bind_contract(question, "consumer", "consumer terms of the day, accepted by the account's holder"):
         question.miss("no-terms", "no consumer terms on record for that day")
 
@@ -219,6 +242,7 @@ def _bind_host(question: _Question) -> None:
 def _bind_dataset(question: _Question) -> None:
     """Licences follow the artefact; a contract bound whoever accepted it, and is shown as theirs."""
     licensed = _bind_licence(question, "licence of the weights, which follows what was made with them")
+    _miss_host(question)
     if licensed and question.host is None:
         return
     routes = ("api", "consumer")
@@ -233,8 +257,9 @@ def _bind_unknown_route(question: _Question) -> None:
 
 def _bind_contract(question: _Question, route: str, why: str, *, own: bool = False, of_another: bool = False) -> bool:
     documents = _host_documents(question, route, own=own)
-    if route == "api":
-        # Versions of one text name models more or less closely: here the day decides, not the pattern.
+    if route == "api" or of_another:
+        # Versions of one text name models more or less closely: here the day decides, not the pattern. An app calls
+        # its model as it likes, but somebody else's data set is not laid to an app that is not known to serve it.
         documents = [d for d in documents if matches(d.models, question.model or "")]
     found = False
     for versions in _by_series(documents):

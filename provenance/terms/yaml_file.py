@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 from provenance.errors import TermsDocumentError
 
 MAXIMUM_BYTES = 4 * 1024 * 1024
+_LONGEST_NUMBER = 18  # digits; more is no amount that a text could mean
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _KEY_TAG = "tag:yaml.org,2002:str"
 
 
@@ -28,7 +31,10 @@ _PlainLoader.yaml_implicit_resolvers = {
 
 def read_yaml(path: Path) -> Any:
     """The value of a YAML file; refuses anchors, aliases, tags, duplicate keys and several documents in one file."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise TermsDocumentError(f"{path.name}: not readable: {exc.strerror}") from exc
     if len(data) > MAXIMUM_BYTES:
         raise TermsDocumentError(f"{path.name}: {len(data)} bytes, expected at most {MAXIMUM_BYTES}")
     return parse_yaml(data, path.name)
@@ -44,6 +50,7 @@ def parse_yaml(data: bytes | str, name: str) -> Any:
             if node is None:
                 raise TermsDocumentError(f"{name}: the file is empty")
             _refuse_duplicates(node, name)
+            _refuse_odd_numbers(node, name)
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -78,3 +85,20 @@ def _refuse_duplicates(node: Any, name: str) -> None:
             raise TermsDocumentError(f"{name}, line {line}: key {key.value!r} stands twice")
         seen.add(key.value)
         _refuse_duplicates(value, name)
+
+
+def _refuse_odd_numbers(node: Any, name: str) -> None:
+    """Numbers as anybody reads them: YAML 1.1 takes 7:00:00 for 25200, 010 for 8 and 1_0 for 10."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_odd_numbers(item, name)
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            _refuse_odd_numbers(value, name)
+    elif node.tag == "tag:yaml.org,2002:int" and (
+        not _NUMBER.fullmatch(node.value) or len(node.value) > _LONGEST_NUMBER
+    ):
+        line, shown = node.start_mark.line + 1, node.value[:40]
+        raise TermsDocumentError(
+            f"{name}, line {line}: number {shown!r}, expected up to {_LONGEST_NUMBER} plain digits"
+        )

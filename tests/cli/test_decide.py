@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from provenance.cli.decide import answer_cases
 from tests.cli.inprocess import run_command
 
 pytestmark = pytest.mark.slow
@@ -68,6 +70,20 @@ def test_every_case_is_answered_and_a_bad_one_stops_nothing(tmp_path: Path) -> N
     assert [answer["id"] for answer in answers] == ["a", None, "c", 4, "e", "f"]
     assert [answer.get("verdict") for answer in answers] == ["allow", None, None, "deny", None, None]
     assert ["error" in answer for answer in answers] == [False, True, True, False, True, True]
+
+
+def test_a_fault_of_ours_on_one_line_leaves_the_others(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    def ask(question: Mapping[str, Any]) -> dict[str, Any]:
+        if question["id"] == "b":
+            raise OverflowError("date value out of range")
+        return {"verdict": "review"}
+
+    lines = [orjson.dumps({"id": name, "sample": SMOLLM, "student": STUDENT}) for name in "abc"]
+    answer_cases(ask, b"\n".join(lines))
+    answers = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+    assert [answer["id"] for answer in answers] == ["a", "b", "c"]
+    assert answers[1]["error"]["status"] == 500
+    assert "date value out of range" in answers[1]["error"]["detail"]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert ours["models"] == theirs["applies_to"]
     assert "+".join(ours["access"]) == theirs["access_route"]
     assert ours.get("notes") == theirs["notes"]
+    assert (ours.get("governing_law"), ours["source"]) == (theirs["governing_law"], theirs["source"])
+    assert (ours.get("effective_note"), ours.get("models_note")) == (
+        theirs["effective_note"],
+        theirs["applies_to_note"],
+    )
     assert (ours.get("supersedes"), ours.get("superseded_by")) == (theirs["supersedes"], theirs["superseded_by"])
     for name, fact in theirs["facts"].items():
         if name == "conditions":

@@ -69,14 +69,16 @@ def test_facts_that_a_what_if_cannot_carry_are_listed_and_do_not_block(ask: Ask)
 
 
 def test_unknown_names_only_what_would_change_the_verdict(ask: Ask) -> None:
-    vague = {"name": "x", "developer": {"name": "acme"}}
+    vague = {"name": "x", "developer": {"name": "acme"}, "base_model": None}
     assert ask(make_sample(SMOLLM), vague, "publish")["unknown"] == []
     llama = ask(make_sample(), vague, "publish")
     assert llama["verdict"] == "deny"  # the name is known, and does not begin as asked
     assert llama["unknown"] == []
-    unnamed = ask(make_sample(), {"developer": {"name": "acme"}}, "publish")
+    unnamed = ask(make_sample(), {"developer": {"name": "acme"}, "base_model": None}, "publish")
     assert unnamed["verdict"] == "review"
     assert unnamed["unknown"] == ["name", "monthly_active_users"]
+    of_no_base = ask(make_sample(), {"developer": {"name": "acme"}}, "publish")
+    assert of_no_base["unknown"] == ["name", "base_model", "notices", "monthly_active_users", "purpose"]
 
 
 def test_a_condition_that_turns_on_an_unknown_fact_says_on_which(ask: Ask) -> None:

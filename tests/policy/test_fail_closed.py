@@ -1,14 +1,15 @@
 """Knowing less never permits more: any fact taken away, or said to be unknown, leaves the verdict or makes it stricter.
 
 Two kinds of facts are outside: those of the record itself (scans, evidence, prompt rights, export facts), which are not
-assessed where they are missing, and `obtained_at` left out, for which the contract names what stands in its place.
+assessed where they are missing, and those for which the contract names what stands in their place when they are left
+out (the day and revision of the copy, the host, what was served). Said to be unknown, these are tried like all others.
 """
 
 from __future__ import annotations
 
 import copy
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,19 @@ TEACHERS = sorted(
         f"{document.provider}/{pattern.replace('*', '').rstrip('-') or 'some-model'}"
         for document in CATALOGUE.documents
         for pattern in document.models[:3]
+    }
+)
+AGREEMENTS = st.fixed_dictionaries(
+    {
+        "provider": st.sampled_from(sorted(CATALOGUE.providers)),
+        "parties": st.sampled_from([["acme"], ["other"]]),
+        "models": st.sampled_from([["*"], ["gpt-4o"]]),
+        "routes": st.lists(st.sampled_from(["weights", "api", "consumer", "reseller", "dataset"]), min_size=1),
+        "actions": st.lists(st.sampled_from(ACTIONS), min_size=1),
+        "students": st.sampled_from([["acme-tutor"], ["Llama-acme"]]),
+        "document_digest": st.just("sha256:" + "a" * 64),
+        "valid_from": st.just("2023-01-01"),
+        "valid_to": st.sampled_from(["2024-12-31", "2027-12-31"]),
     }
 )
 HOSTS = ["aws-bedrock", "azure", "z.ai", "bigmodel-cn", "openai", "deepseek", "some-router"]
@@ -50,7 +64,12 @@ SAMPLES = st.fixed_dictionaries(
                 "teacher": st.sampled_from(TEACHERS),
                 "route": st.sampled_from(["weights", "api", "consumer", "reseller", "dataset"]),
             },
-            optional={"host": st.sampled_from(HOSTS), "obtained_at": DAYS},
+            optional={
+                "host": st.sampled_from(HOSTS),
+                "obtained_at": DAYS,
+                "revision": st.sampled_from(["e27aac415872aa258b38315f4d51a751dbd31237", "a01f06af"]),
+                "served_model": st.sampled_from(["qwen2.5-3b", "minimax-m2", "mystery-1"]),
+            },
         ),
         "generated_at": DAYS,
         "account": st.sampled_from([{"holder": "acme"}, {"holder": "other"}, None]),
@@ -78,6 +97,8 @@ STUDENTS = st.fixed_dictionaries(
     }
 )
 
+DEFAULTED = {("teacher", name) for name in ("obtained_at", "revision", "host", "served_model")}
+
 
 def spell_out(sample: Mapping[str, Any]) -> dict[str, Any]:
     teacher = dict(sample["teacher"])
@@ -104,14 +125,16 @@ def without(facts: Mapping[str, Any], path: tuple[str, ...], *, drop: bool) -> d
     return changed
 
 
-def ask(sample: Mapping[str, Any], student: Mapping[str, Any], action: str) -> dict[str, Any]:
-    return decide(sample, student, action=action, catalogue=CATALOGUE, pack=PACK, remedies=False)
+def ask(
+    sample: Mapping[str, Any], student: Mapping[str, Any], action: str, agreements: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    return decide(sample, student, action=action, agreements=agreements, catalogue=CATALOGUE, pack=PACK, remedies=False)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(SAMPLES.map(spell_out), STUDENTS, st.sampled_from(ACTIONS), st.data())
+@given(SAMPLES.map(spell_out), STUDENTS, st.sampled_from(ACTIONS), st.lists(AGREEMENTS, max_size=2), st.data())
 def test_knowing_less_never_permits_more(
-    sample: dict[str, Any], student: dict[str, Any], action: str, data: st.DataObject
+    sample: dict[str, Any], student: dict[str, Any], action: str, agreements: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     facts = {"sample": sample, "student": student}
     named = [
@@ -120,11 +143,27 @@ def test_knowing_less_never_permits_more(
         if path[1:] not in ((), ("teacher",), ("teacher", "provider"), ("teacher", "model"))
     ]
     path = data.draw(st.sampled_from(named))
-    drop = path[1:] != ("teacher", "obtained_at") and data.draw(st.booleans())
+    drop = path[1:] not in DEFAULTED and data.draw(st.booleans())
     less = without(facts, path, drop=drop)
-    before, after = ask(sample, student, action), ask(less["sample"], less["student"], action)
+    before = ask(sample, student, action, agreements)
+    after = ask(less["sample"], less["student"], action, agreements)
     if before["verdict"] not in PERMITTING:
         assert after["verdict"] not in PERMITTING
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SAMPLES.map(spell_out), STUDENTS, st.sampled_from(ACTIONS), AGREEMENTS, st.data())
+def test_an_agreement_of_which_less_is_known_never_lifts_more(
+    sample: dict[str, Any], student: dict[str, Any], action: str, agreement: dict[str, Any], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from([key for key in agreement if key != "provider"]))
+    drop = name != "valid_to" and data.draw(st.booleans())  # without an end it goes on
+    before = ask(sample, student, action, [agreement])
+    after = ask(sample, student, action, [without(agreement, (name,), drop=drop)])
+    without_any = ask(sample, student, action)
+    if before["verdict"] not in PERMITTING:
+        assert after["verdict"] not in PERMITTING
+    assert without_any["verdict"] in PERMITTING or before["verdict"] not in PERMITTING or before.get("agreements")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

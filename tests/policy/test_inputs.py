@@ -131,6 +131,11 @@ def test_facts_are_an_object(value: Any) -> None:
         ("notices", "Built with Llama"),
         ("compete_with", []),
         ("training.gpu", "H100"),
+        ("name", "acme\x00tutor"),
+        ("name", "acme\ud800"),
+        ("notices", ["Built with\x00Llama"]),
+        ("developer.country", "XX"),
+        ("territories", ["US", "ZZ"]),
     ],
 )
 def test_a_bad_student_fact_is_named(path: str, value: Any) -> None:

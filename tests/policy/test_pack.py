@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from provenance.errors import PolicyDocumentError
+from provenance.policy.cases import check_cases, load_cases
 from provenance.policy.facts import DOCUMENT_FACTS
 from provenance.policy.pack import Pack, load_pack
+from provenance.policy.words import check_pack
 from provenance.resources import find_resource
+from provenance.terms.catalogue import Catalogue
 
 PACKS = "competition disclosure evidence export-control ownership privacy quality terms territory".split()
 
@@ -67,6 +70,15 @@ def test_the_digest_follows_the_text(folder: Path) -> None:
         ("forbid (", "permit (", "takes no @verdict"),
         ('@id("quality.failed-check")', '@id("privacy.personal-data")', "already stands in privacy.cedar"),
         ("principal, action", "principal == ?principal, action", "no templates"),
+        ('@about("scans.quality")', '@about("scans.qualty")', "failed-check: @about is 'scans.qualty'"),
+        ('@remedy("drop")', '@remedy("pray")', "failed-check: @remedy is 'pray'"),
+        ('@remedy("drop")', '@remdy("drop")', "failed-check: @remdy is 'remdy'"),
+        ('@about("scans.quality")', '@condition("name-prefx")', "@condition is 'name-prefx'"),
+        ('contains("quality")', 'contains("qualty")', "failed-check: scans is 'qualty'"),
+        ('resource.scans.contains("quality")', 'resource.route == "apis"', "route is 'apis'"),
+        ('resource.scans.contains("quality")', '!(principal.use != "hobby")', "use is 'hobby'"),
+        ('resource.scans.contains("quality")', 'resource.unmet.containsAny(["name-prefix", "x"])', "unmet is 'x'"),
+        ('@basis("the customer\'s quality gate")', '@basis("  ")', "neither @clause nor @basis"),
     ],
 )
 def test_a_bad_rule_is_refused_with_its_file_and_name(folder: Path, old: str, new: str, what: str) -> None:
@@ -91,3 +103,31 @@ def test_a_missing_fact_is_an_error_and_never_an_answer(pack: Pack) -> None:
     assert evaluation.error
     assert not evaluation.permitted
     assert pack.evaluate("train", {}, {}).error
+
+
+def test_a_rule_that_names_a_document_which_is_not_on_record_is_refused(folder: Path, catalogue: Catalogue) -> None:
+    check_pack(load_pack(folder), catalogue)
+    change(folder, 'resource.scans.contains("quality")', 'resource.documents.contains("meta-llama-3")')
+    check_pack(load_pack(folder), catalogue)
+    change(folder, '"meta-llama-3"', '"opneai-terms"')
+    with pytest.raises(PolicyDocumentError, match=r"quality\.failed-check names 'opneai-terms'"):
+        check_pack(load_pack(folder), catalogue)
+
+
+def test_rules_that_are_no_text_are_refused(folder: Path) -> None:
+    (folder / "quality.cedar").write_bytes(b"\xff\xfe")
+    with pytest.raises(PolicyDocumentError, match=r"quality\.cedar: not readable"):
+        load_pack(folder)
+
+
+def test_a_pack_without_cases_is_refused(folder: Path) -> None:
+    cases = load_cases()
+    check_cases(cases, load_pack(folder))
+    text = (folder / "quality.cedar").read_text(encoding="utf-8")
+    (folder / "novel.cedar").write_text(text.replace('"quality.failed-check"', '"novel.x"'), encoding="utf-8")
+    with pytest.raises(PolicyDocumentError, match=r"novel\.cedar: a pack without cases"):
+        check_cases(cases, load_pack(folder))
+    (folder / "novel.cedar").unlink()
+    (folder / "quality.cedar").write_text(text.replace("failed-check", "failed"), encoding="utf-8")
+    with pytest.raises(PolicyDocumentError, match=r"record\.yaml.*expects rule 'quality\.failed-check'"):
+        check_cases(cases, load_pack(folder))

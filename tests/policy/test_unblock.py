@@ -70,3 +70,24 @@ def test_no_remedy_of_any_case_makes_it_worse(catalogue: Catalogue, pack: Pack) 
         for remedy in answer["remedies"]:
             assert VERDICTS.index(remedy["verdict_after"]) <= VERDICTS.index(answer["verdict"]), case.name
         assert run_case(case, catalogue, pack).passed
+
+
+def test_a_copy_under_another_licence_is_offered_and_holds(ask: Ask) -> None:
+    big = make_student(distribution="product", annual_revenue_usd=40_000_000, release_license="acme-licence")
+    sample = make_sample("xai/grok-2", obtained_at="2025-09-01")
+    assert not any(r["change"].startswith("copy under") for r in ask(sample, big)["remedies"])  # barred alike
+    old = make_sample("01-ai/yi-34b", obtained_at="2024-01-01")
+    answer = ask(old, big)
+    assert answer["verdict"] == "deny"
+    remedy = next(r for r in answer["remedies"] if r["change"] == "copy under 01ai-yi-apache")
+    later = make_sample("01-ai/yi-34b", obtained_at="2024-05-30")
+    assert ask(later, big)["verdict"] == remedy["verdict_after"] == "allow"
+
+
+def test_generating_again_under_the_terms_in_force_is_offered(ask: Ask) -> None:
+    answer = ask(make_sample("openai/gpt-4o", "api", generated_at="2024-06-01"))
+    assert answer["verdict"] == "review"
+    remedy = next(r for r in answer["remedies"] if r["change"].startswith("generate again"))
+    assert remedy["change"] == "generate again under openai-services-agreement-2026-01-01"
+    again = ask(make_sample("openai/gpt-4o", "api", generated_at="2026-01-01"))
+    assert again["verdict"] == remedy["verdict_after"]

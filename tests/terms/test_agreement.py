@@ -62,6 +62,11 @@ def test_a_field_that_is_left_out_names_nothing(field: str) -> None:
     assert not agreement_covers(parse_agreement(written), **USE)
 
 
+@pytest.mark.parametrize("field", list(WRITTEN))
+def test_a_field_that_is_said_to_be_unknown_names_nothing(field: str) -> None:
+    assert not agreement_covers(parse_agreement({**WRITTEN, field: "unknown"}), **USE)
+
+
 def test_without_an_end_it_goes_on() -> None:
     open_ended = {**WRITTEN, "valid_to": None}
     assert agreement_covers(parse_agreement(open_ended), **{**USE, "days": (dt.date(2030, 1, 1),)})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import NotFoundError, TermsDocumentError
 from provenance.resources import find_resource
 from provenance.terms.catalogue import Catalogue, load_catalogue
-from provenance.terms.check import check_catalogue
+from provenance.terms.check import check_catalogue, check_days, check_order
 
 NAMED_PROVIDERS = (
     "openai google anthropic deepseek moonshot minimax zhipu 01-ai alibaba tencent baidu meta mistral xai"
@@ -85,6 +86,15 @@ def test_layout_does_not_count_and_values_do(folder: Path) -> None:
         ("verified: true", "verified: sure", "sure"),
         ("verified: true", "verifed: true", "verifed"),
         ("attaches_to: use", "attaches_to: everything", "everything"),
+        ("type: mau-threshold", "type: mau-treshold", "mau-treshold"),
+        ("        threshold_mau: 700000000\n", "", "threshold_mau"),
+        ("        required_prefix: Llama 3\n", "", "required_prefix"),
+        ("threshold_mau: 700000000", "threshold_mau: true", "threshold_mau"),
+        ("threshold_mau: 700000000", "threshold_mau: -1", "threshold_mau"),
+        ("threshold_mau: 700000000", "threshold_mau: .nan", "threshold_mau"),
+        ("          - EU\n", "          - EUU\n", "EUU"),
+        ("          - EU\n", "          - NO\n", "False"),
+        ("models:\n      - llama-2-*\n      - codellama*\n", "models: []\n", "documents.1.models"),
         ("aliases:", "aliases:\n  - amazon", "already names"),
         ("version: null", "superseded_by:\n      - nowhere\n    version: null", "points to nowhere"),
     ],
@@ -106,3 +116,48 @@ def test_the_check_names_gaps_overlaps_and_fuzzy_bounds(catalogue: Catalogue) ->
     assert ("overlap", ("openai-business-terms-2023-11-14", "openai-services-agreement-2025-05-31")) in found
     assert ("fuzzy", ("google-gemini-api-terms-2024-02-15",)) in found
     assert ("open", ("nvidia-llama-nemotron",)) in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("effective_to: '2026-03-26'", "effective_to: '2026-05-26'", "overlap: deepseek-platform-tos-2025-01-20"),
+        (
+            "effective_to: '2026-03-26'",
+            "effective_to: '2026-01-01'",
+            "gap: no text on record between deepseek-platform",
+        ),
+    ],
+)
+def test_a_gap_or_an_overlap_that_nobody_owns_up_to_is_refused(tmp_path: Path, old: str, new: str, what: str) -> None:
+    for name in ("deepseek", "meta"):
+        shutil.copy(find_resource("policies", "terms") / f"{name}.yaml", tmp_path)
+    check_order(load_catalogue(tmp_path))
+    text = (tmp_path / "deepseek.yaml").read_text(encoding="utf-8")
+    (tmp_path / "deepseek.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(TermsDocumentError, match=what):
+        check_order(load_catalogue(tmp_path))
+    pair = "[deepseek-platform-tos-2025-01-20, deepseek-platform-tos-2026-03-27]"
+    text = (tmp_path / "deepseek.yaml").read_text(encoding="utf-8")
+    owned = text.replace("documents:\n", f"open_days:\n  - documents: {pair}\n    why: no copy\ndocuments:\n", 1)
+    (tmp_path / "deepseek.yaml").write_text(owned, encoding="utf-8")
+    check_order(load_catalogue(tmp_path))
+
+
+def test_the_shipped_catalogue_owns_up_to_its_open_days(catalogue: Catalogue) -> None:
+    check_order(catalogue)
+    check_days(catalogue, today=dt.date(2026, 11, 24))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("checked_on: '2026-11-24'", "checked_on: '2026-11-25'", "checked_on 2026-11-25"),
+        ("checked_on: '2026-11-24'", "checked_on: '2026-11-31'", "checked_on: '2026-11-31'"),
+        ("effective_from: '2025-04-05'", "effective_from: '2027-04-05'", "meta-llama-4: effective_from 2027-04-05"),
+    ],
+)
+def test_a_day_that_has_not_come_is_refused(folder: Path, old: str, new: str, what: str) -> None:
+    change(folder, old, new)
+    with pytest.raises(TermsDocumentError, match=what):
+        check_days(load_catalogue(folder), today=dt.date(2026, 11, 24))

@@ -32,9 +32,26 @@ def test_a_bound_that_is_no_date_is_refused(text: str) -> None:
 
 def test_a_time_counts_as_its_day_in_utc() -> None:
     assert parse_day("2026-03-01T23:30:00-02:00") == dt.date(2026, 3, 2)
+    assert parse_day("2026-03-01t23:30:00.5z") == dt.date(2026, 3, 1)
 
 
-@pytest.mark.parametrize("text", ["2026-03-01T10:00:00", "yesterday", "2026-3-1", "20260301x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-01T10:00:00",
+        "yesterday",
+        "2026-3-1",
+        "20260301x",
+        "2026-W09-7",  # ten characters, and a day by ISO 8601
+        "20260301T100000Z",
+        "２０２６-03-01",
+        "0000-01-01",
+        "0001-01-01T00:00:00+14:00",  # before the first day that a calendar here has
+        "9999-12-31T23:59:59-14:00",
+        "2026-03-01T24:61:00Z",
+        "",
+    ],
+)
 def test_a_day_without_zone_or_form_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_day(text)

@@ -66,8 +66,18 @@ def test_the_copy_comes_before_the_revision_and_the_revision_before_generation(c
 def test_the_served_model_decides_where_it_is_on_record(catalogue: Catalogue) -> None:
     served = bind(catalogue, "alibaba/qwen2.5-7b", "weights", "2026-01-01", served_model="qwen2.5-72b-instruct")
     assert ids(served) == ["alibaba-qwen-license-2024-09-19"]
-    unknown = bind(catalogue, "openai/gpt-4o", "api", "2026-03-01", served_model="snapshot-77")
-    assert ids(unknown) == ["openai-services-agreement-2026-01-01"]
+    snapshot = bind(catalogue, "mistral/devstral-2", "weights", "2026-03-01", served_model="devstral-2@2027")
+    assert ids(snapshot) == ["mistral-modified-mit"]
+    assert snapshot.unmatched == ()
+
+
+@pytest.mark.parametrize(("served", "kind"), [("mystery-1", "served-another"), ("unknown", "unknown-model")])
+def test_another_served_model_that_no_document_names_is_not_the_requested_one(
+    catalogue: Catalogue, served: str, kind: str
+) -> None:
+    binding = bind(catalogue, "openai/gpt-4o", "api", "2026-03-01", served_model=served)
+    assert ids(binding) == ["openai-services-agreement-2026-01-01"]
+    assert [miss.kind for miss in binding.unmatched] == [kind]
 
 
 def test_the_most_specific_pattern_decides(catalogue: Catalogue) -> None:
@@ -89,6 +99,31 @@ def test_a_contract_behind_a_data_set_is_somebody_elses(catalogue: Catalogue) ->
     binding = bind(catalogue, "openai/gpt-4o", "dataset", "2026-03-01")
     assert ids(binding) == ["openai-services-agreement-2026-01-01"]
     assert all(bound.of_another for bound in binding.bound)
+
+
+@pytest.mark.parametrize("teacher", ["google/flan-t5-xxl", "meta/bart-large", "microsoft/deberta-v3"])
+def test_a_data_set_of_another_model_is_not_laid_to_an_app_of_its_provider(catalogue: Catalogue, teacher: str) -> None:
+    binding = bind(catalogue, teacher, "dataset", "2024-06-01")
+    assert ids(binding) == []
+    assert [miss.kind for miss in binding.unmatched] == ["no-terms"]
+
+
+def test_a_data_set_of_what_an_app_serves_shows_the_terms_of_the_app(catalogue: Catalogue) -> None:
+    assert ids(bind(catalogue, "google/bard", "dataset", "2023-10-01")) == ["google-genai-additional-terms-2023-08-09"]
+
+
+@pytest.mark.parametrize("route", ["api", "consumer", "dataset"])
+def test_a_host_that_is_said_to_be_unknown_is_not_the_provider(catalogue: Catalogue, route: str) -> None:
+    known = bind(catalogue, "deepseek/deepseek-chat", route, "2026-03-01")
+    unknown = bind(catalogue, "deepseek/deepseek-chat", route, "2026-03-01", host="unknown")
+    assert ids(unknown) == ids(known)
+    assert unknown.unmatched[-1].needs == ("teacher.host",)
+
+
+def test_a_revision_that_is_said_to_be_unknown_keeps_every_licence_until_then(catalogue: Catalogue) -> None:
+    binding = bind(catalogue, "minimax/minimax-m2", "weights", "2026-01-01", revision="unknown")
+    assert ids(binding) == ["minimax-m2-mit-initial", "minimax-m2-modified-mit"]
+    assert binding.bound[0].choice.needs == ("teacher.revision",)
 
 
 def test_a_licence_behind_a_data_set_follows_the_artefact(catalogue: Catalogue) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from provenance.errors import TermsDocumentError
-from provenance.terms.yaml_file import parse_yaml
+from provenance.terms.yaml_file import parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,13 @@ from provenance.terms.yaml_file import parse_yaml
         ("a: 1\n---\nb: 2\n", "not readable"),
         ("<<: {a: 1}\n", "a key must be plain text"),
         ("on: 1\n", "a key must be plain text"),
+        ("a: " + "9" * 6000 + "\n", "number"),
+        ("a: [1, {b: 700_000}]\n", "line 1: number '700_000'"),
+        ("a: 7:00:00\n", "number '7:00:00'"),
+        ("a: 0x1F\n", "number '0x1F'"),
+        ("a: 010\n", "number '010'"),
+        ('a: "\\ud800"\n', "not readable"),
+        ("a: x\0y\n", "not readable"),
     ],
 )
 def test_yaml_tricks_are_refused_with_their_name(text: str, what: str) -> None:
@@ -45,3 +54,13 @@ def test_plain_values_are_read() -> None:
 def test_nesting_that_is_too_deep_is_refused() -> None:
     with pytest.raises(TermsDocumentError):
         parse_yaml("[" * 5000, "some.yaml")
+
+
+def test_what_is_no_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    (tmp_path / "latin.yaml").write_bytes("a: é\n".encode("latin-1"))
+    (tmp_path / "large.yaml").write_bytes(b"a: 1\n#" + b"x" * 4_200_000)
+    for path in tmp_path.iterdir():
+        with pytest.raises(TermsDocumentError, match=path.name):
+            read_yaml(path)
