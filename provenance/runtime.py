@@ -2,6 +2,9 @@
 
 Opening makes what is missing: the data directory, the keys, the schema, the log with its first entries (who holds which
 key, which terms and which policies are in force). What changed since the last start is logged; nothing is rewritten.
+
+- Terms in force: what the log says last of each document, superseded where the shipped file has changed since.
+- Pack in force: the last one that the log says was approved, else the shipped one.
 """
 
 from __future__ import annotations
@@ -10,15 +13,15 @@ import fcntl
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import orjson
 from pydantic import SecretStr
 from sqlalchemy import Engine
-from sqlmodel import col, select
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.capture.record import Recorder
@@ -31,14 +34,17 @@ from provenance.ledger.publish import Publisher, publish
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
+from provenance.policy.recorded import choose_pack, policy_predicate
 from provenance.policy.words import check_pack
 from provenance.settings import Settings, prepare_data_dir
 from provenance.store.log import HEAD_ID, find_head, find_statement
 from provenance.store.migrate import upgrade
 from provenance.store.session import make_engine, read_session, write_session
-from provenance.store.tables import LogHead, StatementRow
+from provenance.store.tables import LogHead
 from provenance.terms.catalogue import Catalogue, load_catalogue
 from provenance.terms.check import check_order
+from provenance.terms.record import sign_terms
+from provenance.terms.recorded import Loaded, merge_shipped
 
 
 def utc_now() -> datetime:
@@ -58,7 +64,9 @@ class Runtime:
     catalogue: Catalogue
     pack: Pack
     clock: Clock
+    shipped: Mapping[str, str]
     publisher: Publisher | None = None
+    governing: Lock = field(default_factory=Lock)  # one change of terms or policy at a time: each stands on the last
 
     def append(
         self,
@@ -80,6 +88,11 @@ class Runtime:
         contents = [] if content is None else [orjson.dumps(content)]
         key, request_digest = (once[0], sha256_digest(canonical_bytes(once[1]))) if once else (None, None)
         return self.sequencer.append(make_draft([entry], contents, idempotency_key=key, request_digest=request_digest))
+
+    def use_terms(self, catalogue: Catalogue) -> None:
+        """Take a catalogue into use that the log holds; decisions and samples from here on name its digest."""
+        self.recorder.use_terms(catalogue)
+        self.catalogue = catalogue
 
     def append_access(self, actor: str, act: str, target: str, reason: str | None = None) -> Receipt:
         """Log an administrative act."""
@@ -120,14 +133,24 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         sign_once = SignOnce(settings.data_dir / "keys" / "signed")
         _open_log(engine, ring, sign_once, clock())
         sequencer = Sequencer(engine, ring, sign_once, clock)
-        catalogue, pack = load_catalogue(), load_pack()
-        check_order(catalogue)
-        check_pack(pack, catalogue)
-        recorder = Recorder(sequencer.append, ring, catalogue, clock, find_replay=sequencer.find_replay)
-        runtime = Runtime(settings, engine, ring, sequencer, recorder, catalogue, pack, clock)
+        shipped, own_pack = load_catalogue(), load_pack()
+        check_order(shipped)
+        check_pack(own_pack, shipped)
+        with read_session(engine) as session:
+            loaded, policy = merge_shipped(session, shipped), choose_pack(session, own_pack)
+        recorder = Recorder(sequencer.append, ring, loaded.catalogue, clock, find_replay=sequencer.find_replay)
+        runtime = Runtime(
+            settings, engine, ring, sequencer, recorder, loaded.catalogue, policy.pack, clock, loaded.shipped
+        )
         _log_keys(runtime)
-        _log_terms(runtime)
-        _log_policy(runtime)
+        _log_terms(runtime, loaded)
+        if not policy.logged:
+            runtime.append(
+                "policy",
+                policy_predicate(policy.pack, state="shipped", author="provenance", at=format_time(clock())),
+                subjects=[("policy", policy.pack.digest)],
+                content=policy.pack.content(),
+            )
     runtime.publisher = Publisher(runtime.publish)
     sequencer.after_commit(runtime.publisher.wake)
     runtime.publisher.wake()
@@ -189,40 +212,13 @@ def _log_keys(runtime: Runtime) -> None:
             runtime.append("key", key)
 
 
-def _log_terms(runtime: Runtime) -> None:
-    with read_session(runtime.engine) as session:
-        rows = session.exec(select(StatementRow).where(StatementRow.kind == "terms").order_by(col(StatementRow.index)))
-        known = {row.predicate["id"]: row.predicate["document_digest"] for row in rows}
-    entries, contents = [], []
-    for document in runtime.catalogue.documents:
-        if known.get(document.id) == document.digest:
-            continue
-        predicate = {
-            "id": document.id,
-            "provider": document.provider,
-            "title": document.title,
-            "version": document.version,
-            "document_digest": document.digest,
-            "effective_from": document.effective_from,
-            "effective_to": document.effective_to,
-            "verified": document.verified,
-            "catalogue_digest": runtime.catalogue.digest,
-        }
-        entries.append(sign_entry(runtime.ring, "terms", predicate, subjects=[(document.id, document.digest)]))
-        contents.append(orjson.dumps(document.to_json()))
+def _log_terms(runtime: Runtime, loaded: Loaded) -> None:
+    entries, contents = sign_terms(
+        runtime.ring,
+        loaded.missing,
+        shipped=loaded.shipped,
+        catalogue=loaded.catalogue,
+        recorded_at=format_time(runtime.clock()),
+    )
     if entries:
         runtime.sequencer.append(make_draft(entries, contents))
-
-
-def _log_policy(runtime: Runtime) -> None:
-    pack = runtime.pack
-    identifier = f"pol_{pack.digest.removeprefix('sha256:')[:16]}"
-    with read_session(runtime.engine) as session:
-        if find_statement(session, "policy", identifier):
-            return
-    packs = [{"name": name, "digest": digest} for name, digest in pack.packs.items()]
-    runtime.append(
-        "policy",
-        {"id": identifier, "digest": pack.digest, "packs": packs, "author": "provenance", "approver": None},
-        subjects=[("policy", pack.digest)],
-    )

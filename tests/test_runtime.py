@@ -42,7 +42,7 @@ def test_a_fresh_directory_gets_keys_a_log_its_terms_and_its_policy(tmp_path: Pa
         rows = list(session.exec(select(StatementRow)))
     kinds = [row.kind for row in sorted(rows, key=lambda row: row.index)]
     assert kinds[0] == "key"
-    assert kinds.count("terms") == len(runtime.catalogue.documents)
+    assert kinds.count("terms") == len(runtime.catalogue.documents) + len(runtime.catalogue.providers)
     assert kinds.count("policy") == 1
     assert {row.predicate["purpose"] for row in rows if row.kind == "key"} >= {
         "authority",

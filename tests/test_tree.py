@@ -34,6 +34,7 @@ LAYERS = (
     {"capture"},
     {"policy"},
     {"runtime"},  # what the verbs from here on take: engine, keys, writer, catalogue, pack
+    {"govern"},
     {"release"},
     {"training"},
     {"lineage"},

@@ -74,6 +74,12 @@ class Recorder:
     _captures: dict[tuple[str, str], _Capture] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def use_terms(self, catalogue: Catalogue) -> None:
+        """Bind the samples from here on to the terms of another catalogue."""
+        # The new memory comes second: whoever still sees the old catalogue puts what it bound into the old memory.
+        self.catalogue = catalogue
+        self._classes = {}
+
     def record(
         self,
         samples: Sequence[Sample],
@@ -191,14 +197,15 @@ class Recorder:
     def _class_of(self, predicate: Mapping[str, Any]) -> _Class:
         facts = sample_facts(predicate)
         key = orjson.dumps(facts)
-        known = self._classes.get(key)
+        classes = self._classes
+        known = classes.get(key)
         if known is None:
             binding = resolve_terms(facts, self.catalogue)
             terms = [{"id": document.id, "digest": document.digest} for document in binding.documents]
             known = _Class(fact_class_digest(facts), terms)
-            if len(self._classes) >= MAX_REMEMBERED_CLASSES:
-                self._classes.clear()
-            self._classes[key] = known
+            if len(classes) >= MAX_REMEMBERED_CLASSES:
+                classes.clear()
+            classes[key] = known
         return known
 
     def _sign_batch(self, leaves: Sequence[bytes], capture: str) -> tuple[bytes, Statement]:

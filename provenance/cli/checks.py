@@ -37,7 +37,7 @@ def run_checks() -> list[Check]:
         ("chromium", lambda: _program("chromium", "browser tests")),
         ("bwrap", lambda: _program("bwrap", "isolating training runs")),
         ("service", _service), ("settings", _settings), ("data directory", _data_dir), ("port", _port),
-        ("keys", _keys), ("log", _log),
+        ("keys", _keys), ("log", _log), ("policy", _policy),
     )  # fmt: skip
     return [_run(name, check) for name, check in checks]
 
@@ -153,6 +153,17 @@ def _log() -> tuple[str, str]:
         return FAIL, f"the database does not answer: {exc.__cause__ or exc}"
     finally:
         engine.dispose()
+
+
+def _policy() -> tuple[str, str]:
+    from provenance.cli.local import load_in_force
+    from provenance.policy.pack import load_pack
+
+    pack, shipped = load_in_force().pack, load_pack()
+    said = f"{pack.id} is in force, {len(pack.rules)} rules"
+    if pack.digest != shipped.digest:
+        return WARN, f"{said}; it was approved here, the shipped pack is another one: {shipped.id}"
+    return OK, f"{said}, the shipped pack"
 
 
 def _load() -> Any:

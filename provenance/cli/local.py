@@ -1,4 +1,4 @@
-"""What works on the data directory itself, with the service stopped or running: a read session, the log's keys."""
+"""What works on the data directory itself, with the service stopped or running: a read session, keys, what is in force."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from provenance.cli.connect import local_settings
 from provenance.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sqlmodel import Session
 
     from provenance.ledger.keys import KeyRecord
+    from provenance.policy.known import Known
+    from provenance.policy.lifts import Lifts
     from provenance.settings import Settings
 
 
@@ -53,3 +57,45 @@ def read_keys(settings: Settings) -> tuple[KeyRecord, ...]:
     from provenance.ledger.keys import read_index
 
     return read_index(settings.data_dir / "keys")[1]
+
+
+def load_in_force(known_at: str | None = None, day: date | None = None) -> Known:
+    """Terms and pack as the local log has them now, or had them then, with what lifts rules on `day`; else the shipped ones.
+
+    Raises:
+        NotFoundError: there is no log to say what was known then.
+    """
+    settings = local_settings()
+    from datetime import UTC, datetime
+
+    from provenance.policy.known import Known, load_known
+    from provenance.policy.lifts import load_lifts
+    from provenance.policy.pack import load_pack
+    from provenance.policy.recorded import choose_pack
+    from provenance.store.log import find_head
+    from provenance.terms.catalogue import load_catalogue
+    from provenance.terms.recorded import merge_shipped
+
+    if known_at is None and not _has_database(settings):
+        return Known(None, load_catalogue(), load_pack())
+    with read_database() as (_, session):
+        if known_at is not None:
+            return load_known(session, known_at, now=datetime.now(UTC), day=day)
+        head = find_head(session)
+        terms, chosen = merge_shipped(session, load_catalogue()), choose_pack(session, load_pack())
+        held = load_lifts(session, day or datetime.now(UTC).date())
+        return Known(head.size if head else None, terms.catalogue, chosen.pack, held)
+
+
+def load_local_lifts(day: date) -> Lifts:
+    """The agreements and exceptions of the local log that are in force on a day; none where there is no log."""
+    from provenance.policy.lifts import Lifts, load_lifts
+
+    if not _has_database(local_settings()):
+        return Lifts()
+    with read_database() as (_, session):
+        return load_lifts(session, day)
+
+
+def _has_database(settings: Settings) -> bool:
+    return settings.database_url is not None or (settings.data_dir / "provenance.db").exists()

@@ -1,14 +1,15 @@
-"""`provenance policy`: the rules on record and the cases that counsel wrote for them."""
+"""`provenance policy`: the rules on record, the cases that counsel wrote for them, and how another pack comes into force."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from provenance.cli.connect import local_settings
+from provenance.cli.connect import local_settings, open_client
 from provenance.cli.output import JsonOption, print_json, print_line, print_table
 
 app = typer.Typer(help="Policies: rules, terms and cases.", no_args_is_help=True)
@@ -89,3 +90,100 @@ def run_all(folder: FolderArgument = None, as_json: JsonOption = False) -> None:
         )
     if failed or untried:
         raise typer.Exit(FAILED)
+
+
+SourcesArgument = Annotated[Path, typer.Argument(help="A policies folder: rules/, and cases/ beside it.")]
+
+
+@app.command("replay")
+def replay(folder: SourcesArgument, as_json: JsonOption = False) -> None:
+    """Ask every past decision again under the pack in FOLDER, and show what would flip. Nothing is stored."""
+    sources = _read_sources(folder)
+    del sources["cases"]
+    with open_client() as client:
+        said = client.post("/api/v1/policies/replay", sources)
+    if as_json:
+        print_json(said)
+    else:
+        print_replay(said)
+
+
+@app.command("propose")
+def propose(
+    folder: SourcesArgument,
+    author: Annotated[str | None, typer.Option(help="Who wrote it; by default whoever proposes it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose the pack in FOLDER: checked, tried on its cases, replayed and logged. It is not in force yet."""
+    sources = _read_sources(folder)
+    with open_client() as client:
+        said = client.post("/api/v1/policies", sources | ({"author": author} if author else {}))
+    if as_json:
+        print_json(said)
+        return
+    print_line(f"{said['id']} is proposed, entry {said['entry']}, author {said['author']}")
+    _print_totals(said["replay"]["decisions"], said["replay"]["totals"])
+    print_line("Another person approves it, for just this pack and just this replay:")
+    print_line(
+        f"  provenance policy approve {said['id']} --digest {said['digest']} --replay {said['replay']['digest']}"
+    )
+
+
+@app.command("approve")
+def approve(
+    identifier: Annotated[str, typer.Argument(help="Id of a proposal.")],
+    digest: Annotated[str, typer.Option(help="The digest of the pack that you have read.")],
+    replayed: Annotated[str, typer.Option("--replay", help="The digest of the replay that you have seen.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Put a proposed pack in force, as another person than its author."""
+    with open_client() as client:
+        asked = {"digest": digest, "replay_digest": replayed}
+        said = client.post(f"/api/v1/policies/{identifier}/approve", asked)
+    if as_json:
+        print_json(said)
+    else:
+        print_line(f"{said['id']} is in force, entry {said['entry']}, approved by {said['approver']}")
+
+
+@app.command("list")
+def list_all(as_json: JsonOption = False) -> None:
+    """List the packs that were in force or proposed, and say which one is in force."""
+    with open_client() as client:
+        said = client.get("/api/v1/policies")
+    if as_json:
+        print_json(said)
+        return
+    columns = ("id", "state", "author", "approver", "recorded_at", "entry")
+    rows = ([item.get(name) for name in columns] for item in said["history"])
+    print_table(columns, rows, empty="No policy is on record.")
+    print_line(f"in force: {said['in_force']['id']}, digest {said['in_force']['digest']}")
+    if said["shipped"]["differs"]:
+        print_line(f"the shipped pack is another one: {said['shipped']['id']}")
+
+
+def _read_sources(folder: Path) -> dict[str, Any]:
+    local_settings()
+    from provenance.policy.proposal import read_folder
+
+    return read_folder(folder)
+
+
+def print_replay(said: Mapping[str, Any]) -> None:
+    """Totals and flips of past decisions that were asked again."""
+    _print_totals(said["decisions"], said["totals"])
+    columns = ("decision", "dataset", "student", "action", "teacher", "before", "after", "samples", "releases")
+    rows = [[item[name] for name in columns] for item in said["flips"]]
+    if rows:
+        print_table(columns, rows, empty="")
+    if said["flips_left_out"]:
+        print_line(f"flips not shown: {said['flips_left_out']:,}; --json holds the first 1,000")
+    for item in said["not_replayed"]:
+        print_line(f"not asked again: {item['decision']}: {item['why']}")
+
+
+def _print_totals(decisions: int, totals: Mapping[str, Mapping[str, int]]) -> None:
+    print_line(f"{decisions:,} past decisions were asked again.")
+    columns = ("before -> after", "classes", "samples", "tokens")
+    rows = ([name, held["classes"], held["samples"], held["tokens"]] for name, held in totals.items())
+    print_table(columns, rows, empty="No verdict flips.")

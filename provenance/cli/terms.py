@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from provenance.cli.connect import is_remote, local_settings, open_client
+from provenance.cli.connect import is_remote, open_client
+from provenance.cli.files import read_bytes, read_object
 from provenance.cli.output import JsonOption, print_fields, print_json, print_line, print_table
+from provenance.cli.policy import print_replay
 from provenance.cli.review import app as review_app
 from provenance.cli.review import history
 from provenance.errors import NotFoundError
@@ -61,6 +64,70 @@ def diff(
         print_line("They say the same.")
 
 
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON: one document, with its provider.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; record nothing.")] = False,
+    accept_unsettled: Annotated[
+        bool, typer.Option(help="Take it although a gap or an overlap with its neighbours comes from it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a new document, or a new version of one; it is in force at once."""
+    value = _read(file)
+    wanted = {"dry_run": dry_run, "accept_unsettled": accept_unsettled}
+    query = "&".join(f"{name}=true" for name, chosen in wanted.items() if chosen)
+    with open_client() as client:
+        said = client.post(f"/api/v1/terms{'?' + query if query else ''}", value)
+    if as_json:
+        print_json(said)
+    elif dry_run:
+        _print_plan(said)
+    else:
+        print_line(f"{said['id']} is in force, entry {said['entry']}, digest {said['document_digest']}")
+
+
+@app.command("impact")
+def impact(identifier: Annotated[str, typer.Argument(help="Id of a document.")], as_json: JsonOption = False) -> None:
+    """Show what a document binds, and which past verdicts its newest change flips."""
+    with open_client() as client:
+        said = client.get(f"/api/v1/terms/{identifier}/impact")
+    if as_json:
+        print_json(said)
+        return
+    bound = said["exposure"]
+    print_line(f"{identifier} binds {bound['samples']:,} samples")
+    print_line(
+        f"releases: {', '.join(bound['releases']) or 'none'}; students: {', '.join(bound['students']) or 'none'}"
+    )
+    if said["impact"] is None:
+        print_line(f"It is as it was first recorded (entry {said['entry']}): no change, no flip.")
+        return
+    print_line(
+        f"Changed at {said['recorded_at']} (entry {said['entry']}) by {said['recorded_by'] or 'the shipped files'}"
+    )
+    for change in said["changes"]:
+        print_line(f"  {'!' if change['material'] else ' '} {change['text']}")
+    print_replay(said["impact"])
+
+
+def _read(file: Path) -> Any:
+    if file.suffix in (".yaml", ".yml"):
+        from provenance.terms.yaml_file import parse_yaml
+
+        return parse_yaml(read_bytes(file), file.name)
+    return read_object(file)
+
+
+def _print_plan(said: Mapping[str, Any]) -> None:
+    print_line(f"{said['id']}: {'a new version' if said['replaces'] else 'a new document'}; nothing was recorded")
+    for change in said["changes"]:
+        print_line(f"  {'!' if change['material'] else ' '} {change['text']}")
+    for found in said["unsettled"]:
+        print_line(f"  {found['kind']}: {found['text']}")
+    print_replay(said["impact"])
+
+
 def _documents() -> list[dict[str, Any]]:
     if is_remote():
         with open_client() as client:
@@ -83,10 +150,9 @@ def _get(identifier: str) -> dict[str, Any]:
 
 
 def _catalogue() -> Any:
-    local_settings()
-    from provenance.terms.catalogue import load_catalogue
+    from provenance.cli.local import load_in_force
 
-    return load_catalogue()
+    return load_in_force().catalogue
 
 
 def _as_json(document: Any) -> dict[str, Any]:

@@ -64,12 +64,20 @@ class CaseResult:
 def load_cases(folder: Path | None = None) -> list[PolicyCase]:
     """The cases of a folder, by default the shipped ones; a misspelt key is refused with its file and case."""
     root = folder if folder is not None else find_resource("policies", "cases")
-    students = _load_students(root)
+    return parse_cases({path.name: read_yaml(path) for path in sorted(root.glob("*.yaml"))})
+
+
+def parse_cases(files: Mapping[str, Any]) -> list[PolicyCase]:
+    """The cases of the values of files, by name.
+
+    Raises:
+        PolicyDocumentError: names the file and the case that is no case.
+    """
+    students = files.get(STUDENTS_FILE) or {}
+    if not isinstance(students, Mapping) or not all(isinstance(facts, Mapping) for facts in students.values()):
+        raise PolicyDocumentError(f"{STUDENTS_FILE}: expected facts by the name of each student")
     cases = [
-        case
-        for path in sorted(root.glob("*.yaml"))
-        if path.name != STUDENTS_FILE
-        for case in _load_file(path, students)
+        case for name, data in files.items() if name != STUDENTS_FILE for case in _parse_file(name, data, students)
     ]
     names = [(case.file, case.name) for case in cases]
     doubles = sorted({name for name in names if names.count(name) > 1})
@@ -78,32 +86,25 @@ def load_cases(folder: Path | None = None) -> list[PolicyCase]:
     return cases
 
 
-def _load_students(root: Path) -> Mapping[str, Mapping[str, Any]]:
-    path = root / STUDENTS_FILE
-    found: Mapping[str, Mapping[str, Any]] = read_yaml(path) if path.is_file() else {}
-    return found
-
-
-def _load_file(path: Path, students: Mapping[str, Mapping[str, Any]]) -> list[PolicyCase]:
-    data = read_yaml(path)
+def _parse_file(name: str, data: Any, students: Mapping[str, Mapping[str, Any]]) -> list[PolicyCase]:
     if not isinstance(data, Mapping) or not isinstance(data.get("cases"), list):
-        raise PolicyDocumentError(f"{path.name}: expected `about` and a list `cases`")
-    return [_parse_case(path.name, item, students) for item in data["cases"]]
+        raise PolicyDocumentError(f"{name}: expected `about` and a list `cases`")
+    return [_parse_case(name, item, students) for item in data["cases"]]
 
 
 def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]]) -> PolicyCase:
     name = item.get("name") if isinstance(item, Mapping) else None
-    if not name:
+    if not name or not isinstance(name, str):
         raise PolicyDocumentError(f"{file}: a case has no name")
-    for part in ("sample", "student", "expect"):
-        if not isinstance(item.get(part, {}), Mapping):
-            raise PolicyDocumentError(f"{file}, case {name!r}: {part} is {item[part]!r}, expected an object")
-    expect = item.get("expect", {})
+    expect = item.get("expect") or {}
+    for field, value in (("expect", expect), ("sample", item.get("sample")), ("student", item.get("student") or {})):
+        if not isinstance(value, Mapping):
+            raise PolicyDocumentError(f"{file}, case {name!r}: {field} is {value!r:.80}, expected facts by name")
+    if not isinstance(item["sample"].get("teacher"), str):
+        raise PolicyDocumentError(f"{file}, case {name!r}: sample.teacher: expected provider/model")
     strange = sorted({*item} - _CASE_FIELDS) + sorted({*expect} - _EXPECT_FIELDS)
     if strange:
         raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
-    if not isinstance(item.get("sample", {}).get("teacher"), str):
-        raise PolicyDocumentError(f"{file}, case {name!r}: sample.teacher must be provider/model")
     if expect.get("verdict") not in VERDICTS:
         raise PolicyDocumentError(f"{file}, case {name!r}: expect.verdict must be one of {', '.join(VERDICTS)}")
     return PolicyCase(

@@ -32,6 +32,7 @@ def decide(
     *,
     action: str = "train",
     at: dt.date | str | None = None,
+    terms_of: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
     exceptions: Sequence[PolicyException] = (),
     catalogue: Catalogue,
@@ -45,6 +46,7 @@ def decide(
     Args:
         at: the day for which is decided; agreements must be valid on it, and without it no exception lifts anything. The
             terms stay those of the sample's day.
+        terms_of: judge by the terms of this day instead; the sample is taken as if it had been made, or its copy got, then.
         exceptions: those on record. One that is scoped to fact classes lifts nothing here: a sample of a what-if is in none.
         today: with it (or else `at`), a sample from the future is refused; nothing here reads a clock.
     Raises:
@@ -59,7 +61,15 @@ def decide(
         offered = [*agreements, *extra]
         covering = list_covering(exceptions, sample, changed, action, dataset=known(sample.get("dataset")), day=day)
         return judge(
-            sample, changed, action, at=day, agreements=offered, exceptions=covering, catalogue=catalogue, pack=pack
+            sample,
+            changed,
+            action,
+            at=day,
+            terms_of=terms_of,
+            agreements=offered,
+            exceptions=covering,
+            catalogue=catalogue,
+            pack=pack,
         )
 
     def again(changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]) -> Judge:
@@ -125,6 +135,7 @@ def decide_classes(
     action: str = "train",
     *,
     at: dt.date | str | None = None,
+    terms_of: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
     exceptions: Sequence[PolicyException] = (),
     dataset: str | None = None,
@@ -146,7 +157,15 @@ def decide_classes(
         offered = [*agreements, *extra]
         covering = list_covering(exceptions, facts, changed, action, dataset=dataset, fact_class=digest, day=day)
         return judge(
-            facts, changed, action, at=day, agreements=offered, exceptions=covering, catalogue=catalogue, pack=pack
+            facts,
+            changed,
+            action,
+            at=day,
+            terms_of=terms_of,
+            agreements=offered,
+            exceptions=covering,
+            catalogue=catalogue,
+            pack=pack,
         )
 
     outcomes = [judge_class(digest, facts, student, ()) for digest, facts, _, _ in classes]

@@ -57,6 +57,7 @@ def judge(
     action: str,
     *,
     at: dt.date | None = None,
+    terms_of: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
     exceptions: Sequence[PolicyException] = (),
     catalogue: Catalogue,
@@ -65,9 +66,9 @@ def judge(
     """The outcome for facts that have been validated, over every candidate that may bind.
 
     An agreement lifts and never binds: one without which more is permitted is left out, and the texts stand. `exceptions`
-    are those that cover this use (`PolicyException.covers`); the caller knows data set, class and day.
+    are those that cover this use (`PolicyException.covers`); the caller knows data set, class and day. `terms_of` as in `decide`.
     """
-    binding, declared = resolve_terms(sample, catalogue), parse_student(student, catalogue)
+    binding, declared = resolve_terms(sample, catalogue, at=terms_of), parse_student(student, catalogue)
 
     def ask(offered: tuple[Agreement, ...]) -> Outcome:
         case = Case(sample=sample, student=declared, action=action, agreements=offered, at=at)

@@ -65,6 +65,8 @@ class Pack:
     packs: Mapping[str, str]
     digest: str
     enforced: frozenset[str]
+    texts: Mapping[str, str]
+    schema_text: str
     _ask: Callable[[str, str], Evaluation]
 
     def evaluate(self, action: str, student: Mapping[str, Any], facts: Mapping[str, Any]) -> Evaluation:
@@ -76,6 +78,15 @@ class Pack:
             ]
         )
         return self._ask(action, entities)
+
+    @property
+    def id(self) -> str:
+        """What the log calls it: `pol_` and the beginning of its digest."""
+        return f"pol_{self.digest.removeprefix('sha256:')[:16]}"
+
+    def content(self) -> dict[str, Any]:
+        """All that it is made of; `build_pack` makes the same pack of it, with the same digest."""
+        return {"rules": dict(self.texts), "schema": self.schema_text}
 
     def describe(self) -> dict[str, Any]:
         """The pack as a decision names it."""
@@ -124,6 +135,8 @@ def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
         packs=packs,
         digest=digest,
         enforced=frozenset(kind for rule in rules.values() for kind in rule.conditions),
+        texts=dict(texts),
+        schema_text=schema_text,
         _ask=_make_ask(whole, schema, {name: rules[policy["annotations"]["id"]] for name, policy in parsed.items()}),
     )
 

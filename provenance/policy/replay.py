@@ -1,7 +1,7 @@
 """Past decisions asked again under other rules or other terms: which verdicts flip, and how much they weigh.
 
 A changed pack is replayed before somebody other than its author approves it; changed terms are replayed to see whom
-they reach. Nothing is stored here, and no past decision is altered.
+they reach. Nothing is stored here, and no past decision is altered. `policy/past.py` reads the past decisions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provenance.policy.decide import decide_classes
+from provenance.policy.decide import ReleaseDecision, decide_classes
+from provenance.policy.exception import PolicyException
 from provenance.policy.pack import Pack
 from provenance.policy.verdict import VERDICTS, Verdict
 from provenance.terms.catalogue import Catalogue
@@ -26,7 +27,11 @@ class PastDecision:
     student: Mapping[str, Any]
     classes: Sequence[tuple[str, Mapping[str, Any], int, int, Verdict]]
     agreements: Sequence[Mapping[str, Any]] = ()
+    exceptions: Sequence[PolicyException] = ()
     at: dt.date | None = None
+    entry: int = 0
+    dataset: str = ""
+    student_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Flip:
     samples: int
     tokens: int
     rules: tuple[str, ...]
+    teacher: str = ""
+    dataset: str = ""
+    student: str = ""
+    action: str = ""
 
     @property
     def stricter(self) -> bool:
@@ -49,27 +58,58 @@ class Flip:
 
 def replay_decisions(past: Iterable[PastDecision], *, catalogue: Catalogue, pack: Pack) -> list[Flip]:
     """Every flip, in the order of the decisions and their classes."""
-    return [flip for decision in past for flip in _replay(decision, catalogue, pack)]
+    return [flip for decision in past for flip in replay_decision(decision, catalogue=catalogue, pack=pack)]
 
 
-def _replay(past: PastDecision, catalogue: Catalogue, pack: Pack) -> list[Flip]:
-    asked = [(digest, facts, samples, tokens) for digest, facts, samples, tokens, _ in past.classes]
-    decided = decide_classes(
-        asked,
+def replay_decision(past: PastDecision, *, catalogue: Catalogue, pack: Pack) -> list[Flip]:
+    """The flips of one decision, from what it answered."""
+    now = judge_again(past, catalogue=catalogue, pack=pack)
+    return find_flips(past, [verdict for *_, verdict in past.classes], now)
+
+
+def judge_again(
+    past: PastDecision, *, catalogue: Catalogue, pack: Pack, terms_of: dt.date | None = None
+) -> ReleaseDecision:
+    """What the same question is answered under this catalogue and pack, without remedies."""
+    return decide_classes(
+        [(digest, facts, samples, tokens) for digest, facts, samples, tokens, _ in past.classes],
         past.student,
         past.action,
         at=past.at,
+        terms_of=terms_of,
         agreements=past.agreements,
+        exceptions=past.exceptions,
+        dataset=past.dataset or None,
         catalogue=catalogue,
         pack=pack,
         remedies=False,
     )
-    flips = []
-    for (digest, _, samples, tokens, before), now in zip(past.classes, decided.classes, strict=True):
-        if now.verdict != before:
-            rules = tuple(sorted({reason["rule"] for reason in now.answer["reasons"]}))
-            flips.append(Flip(past.id, digest, before, now.verdict, samples, tokens, rules))
-    return flips
+
+
+def find_flips(past: PastDecision, before: Sequence[Verdict], now: ReleaseDecision) -> list[Flip]:
+    """The classes whose verdict is another than `before`, which stands in the order of the classes."""
+    return [
+        Flip(
+            decision=past.id,
+            fact_class=item.digest,
+            before=verdict,
+            after=item.verdict,
+            samples=item.samples,
+            tokens=item.tokens,
+            rules=tuple(sorted({reason["rule"] for reason in item.answer["reasons"]})),
+            teacher=_teacher(item.facts),
+            dataset=past.dataset,
+            student=past.student_id,
+            action=past.action,
+        )
+        for verdict, item in zip(before, now.classes, strict=True)
+        if item.verdict != verdict
+    ]
+
+
+def _teacher(facts: Mapping[str, Any]) -> str:
+    teacher = facts["teacher"]
+    return f"{teacher.get('provider')}/{teacher.get('model')}"
 
 
 def count_flips(flips: Iterable[Flip]) -> dict[str, dict[str, int]]:

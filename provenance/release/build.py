@@ -20,7 +20,7 @@ from provenance.ledger.durable import sync_folder
 from provenance.ledger.multiproof import make_ranges
 from provenance.ledger.prove import Prover
 from provenance.ledger.publish import write_file
-from provenance.policy.gate import GateAnswer, Question, ask_gate, decision_predicate
+from provenance.policy.gate import Question, ask_gate, decision_predicate
 from provenance.release.freeze import Frozen, freeze_samples
 from provenance.release.manifest import FORMAT, LOG_PROOF, format_card, format_manifest, parse_manifest
 from provenance.runtime import Runtime
@@ -47,6 +47,7 @@ def decide_dataset(
         MalformedError: the selection holds no sample.
         ConflictError: a decision of this id answers another question.
     """
+    catalogue, pack = runtime.catalogue, runtime.pack  # they may change meanwhile: judge by, and name, the same
     with read_session(runtime.engine) as session:
         declared = get_student(session, student)
         asked = {"dataset": dataset, "filter": dict(selection), "student": declared.predicate["id"], "action": action}
@@ -61,9 +62,9 @@ def decide_dataset(
             action=action,
             log_size=get_head(session).size,
         )
-        gate = _ask(runtime, session, question)
+        gate = ask_gate(session, question, catalogue=catalogue, pack=pack, now=runtime.clock())
     predicate = decision_predicate(
-        identifier, gate, pack=runtime.pack, catalogue=runtime.catalogue, decided_at=format_time(runtime.clock())
+        identifier, gate, pack=pack, catalogue=catalogue, decided_at=format_time(runtime.clock())
     )
     receipt = runtime.append("decision", predicate, content=gate.content(), once=(identifier, asked))
     if receipt.replayed:  # two requests with one Idempotency-Key came at the same moment
@@ -79,10 +80,6 @@ def _same_question(said: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, 
             "the Idempotency-Key was used for another request", FieldError("Idempotency-Key", said["id"], expected)
         )
     return said
-
-
-def _ask(runtime: Runtime, session: Any, question: Question) -> GateAnswer:
-    return ask_gate(session, question, catalogue=runtime.catalogue, pack=runtime.pack, now=runtime.clock())
 
 
 def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, Any], progress: Progress) -> str | None:

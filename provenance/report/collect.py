@@ -23,6 +23,7 @@ from provenance.report.facts import (
     RunFacts,
     TeacherGroup,
 )
+from provenance.store.history import find_statement_of
 from provenance.store.log import (
     find_content,
     find_statement,
@@ -154,7 +155,7 @@ class Collector:
             evidence_grades=_count(items, lambda facts: facts.get("evidence")),
             human_contributions=_count(items, lambda facts: (facts.get("human_contribution") or {}).get("kind")),
             prompt_origins=_count(items, lambda facts: (facts.get("prompt_origin") or {}).get("kind")),
-            documents=[self._document(name) for name in sorted(documents)],
+            documents=[self._document(name, documents[name]["digest"]) for name in sorted(documents)],
             evidence=[
                 self.cite(first, f"first sample of {provider}/{model}"),
                 *([] if last == first else [self.cite(last, f"last sample of {provider}/{model}")]),
@@ -180,8 +181,11 @@ class Collector:
         first, last, begins, ends = self.session.exec(query).one()
         return first, last, (begins, ends)
 
-    def _document(self, identifier: str) -> DocumentFacts:
-        row = get_statement(self.session, "terms", identifier)
+    def _document(self, identifier: str, digest: str) -> DocumentFacts:
+        """The version that the decision named, whatever was recorded since."""
+        row = find_statement_of(self.session, "terms", identifier, digest=digest)
+        if row is None:
+            raise NotFoundError(f"terms document {identifier} of digest {digest} is not in the log")
         document = find_content(self.session, row.index)
         if document is None:
             raise NotFoundError(f"the text of terms document {identifier} is no longer stored")

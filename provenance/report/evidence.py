@@ -12,6 +12,7 @@ from provenance.release.build import release_folder
 from provenance.release.bundle import Opening, format_bundle
 from provenance.report.build import gather_bundle
 from provenance.runtime import Runtime
+from provenance.store.history import find_statement_of
 from provenance.store.log import find_content, find_statement, get_statement, list_statements, read_statement
 from provenance.store.releases import get_release
 from provenance.store.samples import get_sample
@@ -27,7 +28,7 @@ def bundle_sample(runtime: Runtime, session: Session, index: int) -> bytes:
     """
     get_sample(session, index)
     said = read_statement(session, index).predicate
-    found = (find_statement(session, "terms", item["id"]) for item in said["terms"])
+    found = (find_statement_of(session, "terms", item["id"], digest=item["digest"]) for item in said["terms"])
     indices = {index, *_keys(session), *(row.index for row in found if row is not None)}
     contents = gather_bundle(runtime, session, {"kind": "sample", "id": str(index)}, indices, {})
     words = find_content(session, index)
@@ -49,9 +50,11 @@ def bundle_release(runtime: Runtime, session: Session, reference: str) -> bytes:
     decision = get_statement(session, "decision", release["decision"]["id"])
     student = get_statement(session, "student", release["student"])
     answer = find_content(session, decision.index)
-    bound = {item["id"] for each in (answer or {"classes": []})["classes"] for item in each["answer"]["documents"]}
+    classes = (answer or {"classes": []})["classes"]
+    bound = {(item["id"], item["digest"]) for each in classes for item in each["answer"]["documents"]}
     policy = f"pol_{decision.predicate['policy']['digest'].removeprefix('sha256:')[:16]}"
-    found = [find_statement(session, "policy", policy), *(find_statement(session, "terms", name) for name in bound)]
+    terms = (find_statement_of(session, "terms", name, digest=digest) for name, digest in bound)
+    found = [find_statement(session, "policy", policy), *terms]
     indices = {release["entry"], decision.index, student.index, *_keys(session)}
     indices |= {row.index for row in found if row is not None}
     files = {"decision.json": canonical_bytes(answer)} if answer is not None else {}

@@ -208,3 +208,10 @@ def find_run_of_release(session: Session, release_id: str) -> str | None:
     """The newest run that trained on a release."""
     query = select(Run.id).where(Run.release == release_id).order_by(col(Run.index).desc())
     return session.exec(query).first()
+
+
+def list_judged_students(session: Session) -> list[tuple[int, str]]:
+    """Every fact class with each student that a decision judged it for."""
+    query = select(DecisionClass.fact_class_id, Decision.student)
+    query = query.join(Decision, col(Decision.id) == col(DecisionClass.decision)).distinct()
+    return [(number, student) for number, student in session.exec(query).all()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Any
 
 from sqlmodel import Session, col, func, select
@@ -110,3 +111,12 @@ def list_releases(session: Session, *, limit: int = 100) -> list[dict[str, Any]]
     logged = {row.id for row in rows}
     building = [_building(job) for job in list_jobs(session, "release") if job.id not in logged]
     return building + [get_release(session, row.id) for row in rows]
+
+
+def name_releases(session: Session, decisions: Set[str]) -> dict[str, list[str]]:
+    """The releases `name@version` that were made of each decision."""
+    found: dict[str, list[str]] = {}
+    for row in session.exec(select(Release).order_by(col(Release.index))):
+        if row.decision in decisions:
+            found.setdefault(row.decision, []).append(f"{row.name}@{row.version}")
+    return found

@@ -1,25 +1,27 @@
 """The catalogue of terms: every provider's documents, loaded from `policies/terms/`, with one digest over all of them.
 
 - A file that is not plain YAML, breaks `policies/terms.schema.json` or contradicts another is refused with its name.
-- The digest covers the values, not the layout: reflowing a file does not change it.
+- The digest covers the values, not the layout: reflowing a file does not change it, and the same values out of the log
+  (`terms/recorded.py`) have it too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from provenance.canonical import canonical_bytes, sha256_digest
-from provenance.errors import MalformedError, NotFoundError, TermsDocumentError
+from provenance.errors import FieldError, MalformedError, NotFoundError, TermsDocumentError
 from provenance.resources import find_resource
 from provenance.terms.document import Document, parse_document
 from provenance.terms.yaml_file import read_yaml
 
 PROVIDER_TERMS = "provider-terms-of-the-model"
+SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,12 @@ class Provider:
     checked_on: str
     notes: tuple[str, ...]
     documents: tuple[Document, ...]
-    open_days: frozenset[tuple[str, ...]] = frozenset()
+    open_days: frozenset[tuple[str, ...]]
+    data: Mapping[str, Any] = field(hash=False, compare=False, repr=False)
+
+    def head(self) -> dict[str, Any]:
+        """What its file says of the provider itself, with the ids of its documents in their order."""
+        return {**self.data, "documents": [document.id for document in self.documents]}
 
 
 @dataclass(frozen=True)
@@ -92,45 +99,75 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
     if not files:
         raise TermsDocumentError(f"{root} holds no terms files (*.yaml)")
     validator = _schema_validator()
-    providers: dict[str, Provider] = {}
-    digests: dict[str, str] = {}
+    values: dict[str, Mapping[str, Any]] = {}
     for path in files:
-        data = read_yaml(path)
+        values[path.stem] = data = read_yaml(path)
         _check_schema(validator, data, path)
         if data["provider"] != path.stem:
             raise TermsDocumentError(
                 f"{path.name}: provider is {data['provider']!r}, expected {path.stem!r} as the file"
             )
-        providers[path.stem] = _parse_provider(data, path)
-        digests[path.stem] = sha256_digest(canonical_bytes(data))
+    return build_catalogue(values)
+
+
+def build_catalogue(files: Mapping[str, Mapping[str, Any]]) -> Catalogue:
+    """The catalogue of the values of files that have passed the schema, by provider.
+
+    Raises:
+        TermsDocumentError: a period runs backwards, or what one file says contradicts another.
+    """
+    providers = {name: _parse_provider(files[name]) for name in sorted(files)}
+    digests = {name: sha256_digest(canonical_bytes(dict(data))) for name, data in files.items()}
     catalogue = Catalogue(providers, sha256_digest(canonical_bytes(digests)))
     _check_references(catalogue)
     return catalogue
 
 
-def _schema_validator() -> Any:
+def document_digest(provider: str, data: Mapping[str, Any]) -> str:
+    """The digest of a document's values."""
+    return sha256_digest(canonical_bytes({"provider": provider, **data}))
+
+
+def _schema_validator(part: str | None = None) -> Any:
     from jsonschema import Draft202012Validator  # server extra: the light install never loads terms
 
     schema = json.loads(find_resource("policies", "terms.schema.json").read_bytes())
-    return Draft202012Validator(schema)
+    return Draft202012Validator(schema if part is None else {"$defs": schema["$defs"], "$ref": f"#/$defs/{part}"})
+
+
+def check_document_schema(data: Any) -> None:
+    """Check one document against its part of the schema.
+
+    Raises:
+        TermsDocumentError: names every place that breaks it.
+    """
+    found = sorted(
+        _schema_validator("document").iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
+    )
+    errors = [FieldError(_place(error) or "document", error.instance, error.message) for error in found[:SHOWN_ERRORS]]
+    if errors:
+        raise TermsDocumentError(f"{errors[0].field}: {errors[0].expected}", *errors)
+
+
+def _place(error: Any) -> str:
+    return ".".join(str(part) for part in error.absolute_path)
 
 
 def _check_schema(validator: Any, data: Any, path: Path) -> None:
     for error in validator.iter_errors(data):
-        place = ".".join(str(part) for part in error.absolute_path) or "the whole file"
-        raise TermsDocumentError(f"{path.name}: {place}: {error.message}")
+        raise TermsDocumentError(f"{path.name}: {_place(error) or 'the whole file'}: {error.message}")
 
 
-def _parse_provider(data: Mapping[str, Any], path: Path) -> Provider:
+def _parse_provider(data: Mapping[str, Any]) -> Provider:
+    name = data["provider"]
     documents = []
     for item in data["documents"]:
         try:
-            digest = sha256_digest(canonical_bytes({"provider": data["provider"], **item}))
-            documents.append(parse_document(item, data["provider"], digest))
+            documents.append(parse_document(item, name, document_digest(name, item)))
         except MalformedError as exc:
-            raise TermsDocumentError(f"{path.name}: document {item['id']}: {exc.detail}") from exc
+            raise TermsDocumentError(f"{name}.yaml: document {item['id']}: {exc.detail}") from exc
     return Provider(
-        name=data["provider"],
+        name=name,
         title=data["name"],
         aliases=tuple(data["aliases"]),
         home_jurisdiction=data["home_jurisdiction"],
@@ -138,6 +175,7 @@ def _parse_provider(data: Mapping[str, Any], path: Path) -> Provider:
         notes=tuple(data["notes"]),
         documents=tuple(documents),
         open_days=frozenset(tuple(item["documents"]) for item in data.get("open_days", ())),
+        data=data,
     )
 
 

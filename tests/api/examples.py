@@ -29,7 +29,11 @@ from provenance.api.views.lifts import (
 from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
-from provenance.api.views.policies import Pack, PoliciesPage, Rule
+from provenance.api.views.policies import (
+    Pack,
+    PoliciesPage,
+    Rule,
+)
 from provenance.api.views.releases import Composition, Quarantined, ReleasePage, ReleasesPage
 from provenance.api.views.reports import ReportGuidePage, ReportKind, ReportPage, ReportsPage
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunsPage
@@ -43,7 +47,13 @@ from provenance.api.views.samples import (
     SampleVerdict,
     TermsInForce,
 )
-from provenance.api.views.sources import Clause, SourceDocument, SourcePage, SourceRow, SourcesPage
+from provenance.api.views.sources import (
+    Clause,
+    SourceDocument,
+    SourcePage,
+    SourceRow,
+    SourcesPage,
+)
 from tests.api.collection_examples import COLLECTION_EXAMPLES
 from tests.api.example_values import (
     ANSWER,
@@ -61,6 +71,7 @@ from tests.api.example_values import (
     digest,
     hexadecimal,
 )
+from tests.api.time_examples import HISTORY, TIME_EXAMPLES
 
 
 def sample_rows() -> list[SampleRow]:
@@ -194,7 +205,7 @@ def source_page() -> SourcePage:
         Clause("competing_definition", "competes-with-provider", None, HOSTILE, False),
     ]  # fmt: skip
     documents = [
-        SourceDocument(f"openai-terms-{number}", f"OpenAI terms {number}", "api-terms", f"{number}", "api", f"202{number}-03-14", None if number == 5 else f"202{number + 1}-03-13", number != 3, digest(f"{number}"), ["gpt-4*", "gpt-4o*"], clauses, "The archive shows the next text published a day later." if number == 3 else None, number)
+        SourceDocument(f"openai-terms-{number}", f"OpenAI terms {number}", "api-terms", f"{number}", "api", f"202{number}-03-14", None if number == 5 else f"202{number + 1}-03-13", number != 3, digest(f"{number}"), ["gpt-4*", "gpt-4o*"], clauses, "The archive shows the next text published a day later." if number == 3 else None, number, *((58, ["demo@1"], ["acme-1b"], "2026-11-24T10:00:00Z", "ada") if number == 5 else ()))
         for number in (3, 4, 5)
     ]  # fmt: skip
     notes = ["Bind by generation date and by route: consumer, API and open weights have different terms."]
@@ -286,7 +297,8 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
     **COLLECTION_EXAMPLES,
-    "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5)),
+    **TIME_EXAMPLES,
+    "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5, "pol_0badc0de", HISTORY)),
     "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
     "agreements-new": ("/agreements", AgreementsPage([])),
     "agreement": ("/agreements/agr_7c1f", AgreementPage("agr_7c1f", "active", "openai", ["Acme", HOSTILE], ["gpt-4o*"], ["api"], ["train", "release"], ["acme-1b"], digest("order form"), "2026-01-01", None, 344, [Step("made", "carla", "2026-11-20T10:00:00Z", None, 344)], [Use("dec-81fe", "acme-1b", "train", "allow", "2026-11-24T10:00:00Z")])),

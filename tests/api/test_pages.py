@@ -23,7 +23,7 @@ from tests.dashboard_run import RUN, STEPS, loss_at
 
 PAGES = [
     "/", "/samples", "/samples?teacher=openai%2Fgpt-4o&verdict=deny", "/samples?q=gpt", "/sources", "/sources/openai",
-    "/policies", "/decisions", "/releases", "/releases/tutor@1", "/releases/tutor-gpt4o@1", "/runs", f"/runs/{RUN}",
+    "/policies", "/terms/smollm-apache/impact", "/decisions", "/releases", "/releases/tutor@1", "/releases/tutor-gpt4o@1", "/runs", f"/runs/{RUN}",
     f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/log", "/search?q=tutor",
 ]  # fmt: skip
 
@@ -52,7 +52,7 @@ def test_a_page_its_json_and_its_csv_hold_the_same_rows(dashboard: Dashboard, pa
     assert set(forms) == {"application/json", "text/csv"}
     assert all(form.status_code == 200 for form in forms.values())
     view = forms["application/json"].json()
-    names = ("rows", "tasks", "documents", "packs", "quarantine", "losses", "files", "hits", "growth")
+    names = ("rows", "tasks", "documents", "packs", "quarantine", "losses", "files", "hits", "growth", "flips")
     field = next(name for name in names if name in view)
     rows = rows_of_csv(forms["text/csv"].text)
     assert len(rows) == len(view[field])

@@ -5,6 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provenance.policy.decide import decide_classes
 from provenance.policy.pack import Pack, load_pack
 from provenance.policy.replay import PastDecision, count_flips, replay_decisions
 from provenance.policy.residual import describe_residual
@@ -26,6 +30,23 @@ PAST = PastDecision(
 
 def test_the_same_rules_and_terms_flip_nothing(catalogue: Catalogue, pack: Pack) -> None:
     assert replay_decisions([PAST], catalogue=catalogue, pack=pack) == []
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(st.sampled_from([SMOLLM, "meta/llama-3-8b", "deepseek/deepseek-v3", "no/body"]), min_size=1, max_size=3),
+    st.sampled_from(["train", "release", "publish", "serve"]),
+    st.dictionaries(st.sampled_from(["distribution", "competes_with", "territories"]), st.just("unknown"), max_size=2),
+)
+def test_whatever_was_asked_the_same_rules_and_terms_flip_nothing(
+    catalogue: Catalogue, pack: Pack, teachers: list[str], action: str, changes: dict[str, str]
+) -> None:
+    student = make_student(**changes)
+    asked = [(f"sha256:{number}", make_sample(name), 1, 1) for number, name in enumerate(teachers)]
+    answered = decide_classes(asked, student, action, catalogue=catalogue, pack=pack, remedies=False)
+    classes = [(item.digest, item.facts, 1, 1, item.verdict) for item in answered.classes]
+    past = PastDecision(id="dec_2", action=action, student=student, classes=classes)
+    assert replay_decisions([past], catalogue=catalogue, pack=pack) == []
 
 
 def test_a_dropped_rule_flips_what_it_held(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -18,6 +18,7 @@ NOUNS = (
     "exceptions",
     "captures",
     "terms",
+    "policies",
     "releases",
     "runs",
     "models",

@@ -6,12 +6,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
+from sqlmodel import Session
 
 from provenance.api.body import RequestBody
 from provenance.api.deps import Actor, IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, find_actor, make_id
 from provenance.errors import AuthenticationError, FieldError, MalformedError, NotFoundError
+from provenance.policy.compare import compare_what_if
 from provenance.policy.decide import decide, parse_at
+from provenance.policy.known import Known, load_known, parse_terms_day
 from provenance.policy.lifts import load_lifts
+from provenance.policy.past import compare_past
 from provenance.release.build import decide_dataset
 from provenance.runtime import Runtime
 from provenance.store.log import MAX_INDEX, find_content, get_head, get_statement, list_statements
@@ -24,7 +28,8 @@ Action = Literal["train", "release", "publish", "serve"]
 
 
 class DecisionRequest(RequestBody):
-    """`{sample, student, action?, at?, agreements?}` asks what if; `{dataset | release, student, action?}` is stored."""
+    """`{sample, student, action?, at?, known_at?, terms_of?, agreements?}` asks what if; `{dataset | release, student, action?}`
+    is stored."""
 
     sample: dict[str, Any] | None = None
     dataset: str | None = None
@@ -33,6 +38,8 @@ class DecisionRequest(RequestBody):
     student: dict[str, Any] | str
     action: Action = "train"
     at: str | None = None
+    known_at: str | None = None
+    terms_of: str | None = None
     agreements: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -50,6 +57,10 @@ def post_decision(
         if not isinstance(body.student, dict):
             raise MalformedError("student: expected student facts", FieldError("student", body.student, "an object"))
         return _what_if(runtime, body.sample, body.student, body)
+    for name in ("known_at", "terms_of"):
+        if (value := getattr(body, name)) is not None:
+            expected = "only with `sample`: a stored decision is made with what is known now"
+            raise MalformedError(f"{name}: {expected}", FieldError(name, value, expected))
     if actor is None:
         raise AuthenticationError("a stored decision needs a token; a what-if (`sample`) does not")
     actor.require("release")
@@ -74,22 +85,51 @@ def post_decision(
 def _what_if(
     runtime: Runtime, sample: dict[str, Any], student: dict[str, Any], body: DecisionRequest
 ) -> dict[str, Any]:
-    today = runtime.clock().date()
+    now = runtime.clock()
     with read_session(runtime.engine) as session:
-        size = get_head(session).size
-        held = load_lifts(session, parse_at(body.at) or today)
-    answer = decide(
+        known = _find_known(runtime, session, body, body.known_at)
+    return decide(
         sample,
         student,
         action=body.action,
-        at=body.at or today,
-        today=today,
-        agreements=[*body.agreements, *held.agreements],
-        exceptions=held.exceptions,
-        catalogue=runtime.catalogue,
-        pack=runtime.pack,
+        at=body.at or now.date(),
+        terms_of=parse_terms_day(body.terms_of, today=now.date()) if body.terms_of else None,
+        today=now.date(),
+        agreements=[*body.agreements, *known.lifts.agreements],
+        exceptions=known.lifts.exceptions,
+        catalogue=known.catalogue,
+        pack=known.pack,
+        log_size=known.log_size,
     )
-    return {**answer, "log_size": size}
+
+
+def _find_known(runtime: Runtime, session: Session, body: DecisionRequest, known_at: str | None) -> Known:
+    """What is in force, or was by `known_at`; agreements and exceptions are those for the day that is asked for."""
+    now = runtime.clock()
+    day = parse_at(body.at) or now.date()
+    if known_at is not None:
+        return load_known(session, known_at, now=now, day=day)
+    return Known(get_head(session).size, runtime.catalogue, runtime.pack, load_lifts(session, day))
+
+
+@router.post("/compare")
+def compare_what_ifs(body: DecisionRequest, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """A what-if in three lights: as it was known at `known_at`, as it is known today, and by the terms of today."""
+    for name in ("sample", "known_at"):
+        if getattr(body, name) is None:
+            raise MalformedError(f"{name} is missing", FieldError(name, None, "a sample, and the day to compare with"))
+    if not isinstance(body.student, dict) or body.sample is None or body.known_at is None:
+        raise MalformedError("student: expected student facts", FieldError("student", body.student, "an object"))
+    return compare_what_if(
+        body.sample,
+        body.student,
+        action=body.action,
+        at=body.at,
+        agreements=body.agreements,
+        then=_find_known(runtime, session, body, body.known_at),
+        now=_find_known(runtime, session, body, None),
+        today=runtime.clock().date(),
+    )
 
 
 def _subject(runtime: Runtime, body: DecisionRequest) -> tuple[str, dict[str, str]]:
@@ -122,6 +162,14 @@ def index_decisions(
 def show_decision(identifier: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """One stored decision with its whole answer and the answer for each fact class."""
     return _stored(session, identifier)
+
+
+@router.get("/{identifier}/compare")
+def compare_decision(identifier: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """A stored decision in three lights: as it was known then, as it is known today, and by the terms of today."""
+    row = get_statement(session, "decision", identifier)
+    now = Known(get_head(session).size, runtime.catalogue, runtime.pack)
+    return compare_past(session, row, now=now, today=runtime.clock().date())
 
 
 def _stored(session: Any, identifier: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from provenance.api.views.common import Page, Time
+from provenance.api.views.policies import FlipCount, FlipRow
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Clause:
 
 @dataclass(frozen=True)
 class SourceDocument:
-    """One terms document or licence with its days, its models and its clauses."""
+    """One terms document or licence with its days, its models, its clauses, and what it binds in the record.
+
+    `changed_at` is when it was recorded anew; None for the first record of it.
+    """
 
     id: str
     title: str
@@ -60,6 +64,11 @@ class SourceDocument:
     clauses: Sequence[Clause]
     notes: str | None
     entry_index: int | None
+    samples: int = 0
+    releases: Sequence[str] = ()
+    students: Sequence[str] = ()
+    changed_at: Time | None = None
+    changed_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,3 +85,35 @@ class SourcePage(Page):
     checked_on: Time
     notes: Sequence[str]
     documents: Sequence[SourceDocument]
+
+
+@dataclass(frozen=True)
+class TermsText:
+    """One difference in words; `material` marks those on which a verdict can turn."""
+
+    text: str
+    material: bool
+
+
+@dataclass(frozen=True)
+class ImpactPage(Page):
+    """`/terms/{id}/impact`: terms changed, who is hit. `decisions` is None where the first record has no before."""
+
+    template: ClassVar[str] = "sources/impact.html"
+    section: ClassVar[str] = "Sources"
+    rows_field: ClassVar[str | None] = "flips"
+
+    id: str
+    provider: str
+    entry_index: int
+    recorded_at: Time | None
+    recorded_by: str | None
+    samples: int
+    releases: Sequence[str]
+    students: Sequence[str]
+    changed: Sequence[str]
+    changes: Sequence[TermsText]
+    decisions: int | None
+    not_replayed: int
+    totals: Sequence[FlipCount]
+    flips: Sequence[FlipRow]

@@ -15,6 +15,7 @@ NOUNS = (
     "policies",
     "agreements",
     "exceptions",
+    "compare",
     "decisions",
     "releases",
     "runs",

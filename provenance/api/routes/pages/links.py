@@ -8,7 +8,7 @@ from typing import Any
 from provenance.api.rendering import quote_segment
 
 _PAGES = {"decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms",
-          "agreement": "agreements", "exception": "exceptions"}  # fmt: skip
+          "policy": "policies", "agreement": "agreements", "exception": "exceptions"}  # fmt: skip
 
 
 def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None:
@@ -21,4 +21,4 @@ def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None
         return f"/sources/collections/{quote_segment(predicate['id'])}"
     if kind in _PAGES:
         return f"/{_PAGES[kind]}/{quote_segment(predicate['id'])}"
-    return {"policy": "/policies", "key": "/log#keys"}.get(kind)
+    return {"key": "/log#keys"}.get(kind)

@@ -9,9 +9,20 @@ from fastapi.responses import RedirectResponse
 
 from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.rendering import quote_segment
-from provenance.api.views.sources import Clause, SourceDocument, SourcePage, SourceRow, SourcesPage
-from provenance.store.log import find_statement
-from provenance.store.pages import list_slices
+from provenance.api.routes.pages.policies import fill_flips, fill_totals
+from provenance.api.views.sources import (
+    Clause,
+    ImpactPage,
+    SourceDocument,
+    SourcePage,
+    SourceRow,
+    SourcesPage,
+    TermsText,
+)
+from provenance.govern import measure_impact
+from provenance.policy.exposure import Exposure, find_exposure
+from provenance.store.log import find_statement, get_statement
+from provenance.store.pages import list_slices, name_students
 from provenance.terms.catalogue import Provider
 from provenance.terms.document import Document
 
@@ -35,19 +46,51 @@ def show_source(provider: str, asked: PageDep) -> Response:
 @router.get("/terms/{identifier}", response_model=None)
 def find_terms(identifier: str, asked: PageDep) -> RedirectResponse:
     """A terms document, where its provider's page shows it."""
-    document = asked.runtime.catalogue.get(identifier)
-    return RedirectResponse(f"/sources/{quote_segment(document.provider)}#{quote_segment(document.id)}", 307)
+    said = get_statement(asked.session, "terms", identifier).predicate
+    anchor = f"#{quote_segment(identifier)}" if asked.runtime.catalogue.find(identifier) else ""
+    return RedirectResponse(f"/sources/{quote_segment(said['provider'])}{anchor}", 307)
+
+
+@add_page(router, "/terms/{identifier}/impact", "json", "csv")
+def show_impact(identifier: str, asked: PageDep) -> Response:
+    """What a document binds, what its newest change says, and which past verdicts it flips."""
+    return asked.answer(fill_impact(asked, identifier))
+
+
+def fill_impact(asked: Asked, identifier: str) -> ImpactPage:
+    """The page of a document's newest change."""
+    said = measure_impact(asked.runtime, asked.session, identifier)
+    bound = find_exposure(asked.session, asked.runtime.catalogue).get(identifier, Exposure()).describe()
+    hit = said["impact"] or {}
+    students = name_students(asked.session)
+    return ImpactPage(
+        id=identifier,
+        provider=said["provider"],
+        entry_index=said["entry"],
+        recorded_at=said["recorded_at"],
+        recorded_by=said["recorded_by"],
+        **bound,
+        changed=said["changed"],
+        changes=[TermsText(change["text"], change["material"]) for change in said["changes"]],
+        decisions=hit.get("decisions"),
+        not_replayed=len(hit.get("not_replayed", ())),
+        totals=fill_totals(hit.get("totals", {})),
+        flips=fill_flips(hit.get("flips", ()), students),
+    )
 
 
 def fill_source(asked: Asked, provider: Provider) -> SourcePage:
     """The page of a provider."""
+    bound = find_exposure(asked.session, asked.runtime.catalogue)
     return SourcePage(
         provider=provider.name,
         name=provider.title,
         jurisdiction=provider.home_jurisdiction,
         checked_on=provider.checked_on,
         notes=provider.notes,
-        documents=[_fill_document(asked, document) for document in provider.documents],
+        documents=[
+            _fill_document(asked, document, bound.get(document.id, Exposure())) for document in provider.documents
+        ],
     )
 
 
@@ -65,8 +108,9 @@ def _fill_row(provider: Provider, samples: int) -> SourceRow:
     return SourceRow(provider.name, provider.title, home, len(provider.documents), verified, samples)
 
 
-def _fill_document(asked: Asked, document: Document) -> SourceDocument:
+def _fill_document(asked: Asked, document: Document, bound: Exposure) -> SourceDocument:
     logged = find_statement(asked.session, "terms", document.id)
+    anew = logged.predicate if logged and logged.predicate.get("recorded_by") else {}
     return SourceDocument(
         id=document.id,
         title=document.title,
@@ -81,6 +125,9 @@ def _fill_document(asked: Asked, document: Document) -> SourceDocument:
         clauses=_fill_clauses(document),
         notes=document.notes,
         entry_index=logged.index if logged else None,
+        changed_at=anew.get("recorded_at"),
+        changed_by=anew.get("recorded_by"),
+        **bound.describe(),
     )
 
 
