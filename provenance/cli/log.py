@@ -8,12 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+from provenance.cli.compare import compare
+from provenance.cli.files import write_bytes
 from provenance.cli.local import read_database, read_keys
 from provenance.cli.output import JsonOption, print_json, print_line, show_progress
 from provenance.errors import FieldError, MalformedError
 
 app = typer.Typer(help="The log: check, prove, export.", no_args_is_help=True)
 FAILED = 6
+app.command("compare")(compare)
 
 
 @app.command("verify")
@@ -79,7 +82,7 @@ def proof(
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _write(output, text.encode())
+        write_bytes(output, text.encode())
 
 
 @app.command("consistency")
@@ -131,12 +134,3 @@ def export(
         print_json({"folder": str(folder), "tree_size": size})
     else:
         print_line(f"{size:,} entries in {folder}")
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as exc:
-        raise MalformedError(
-            f"{path} cannot be written: {exc.strerror}", FieldError("output", str(path), "a writable file")
-        ) from exc
