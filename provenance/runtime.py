@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 from sqlalchemy import Engine
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.capture.record import Recorder
@@ -27,12 +27,15 @@ from provenance.ledger.append import Clock, Receipt, format_time, make_draft
 from provenance.ledger.checkpoint import Checkpoint, sign_checkpoint
 from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
 from provenance.ledger.merkle import tree_root
-from provenance.ledger.publish import Publisher, publish
+from provenance.ledger.note import format_vkey
+from provenance.ledger.prove import Prover, consistency_between
+from provenance.ledger.publish import Publisher, publish, publish_tiles, read_checkpoint
+from provenance.ledger.quorum import Account, Quorum, read_account, read_witness_policy
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
 from provenance.settings import Settings, prepare_data_dir
-from provenance.store.log import HEAD_ID, find_head, find_statement
+from provenance.store.log import HEAD_ID, find_head, find_statement, list_statements
 from provenance.store.migrate import upgrade
 from provenance.store.session import make_engine, read_session, write_session
 from provenance.store.tables import LogHead, StatementRow
@@ -57,6 +60,7 @@ class Runtime:
     pack: Pack
     clock: Clock
     publisher: Publisher | None = None
+    quorum: Quorum | None = None
 
     def append(
         self,
@@ -90,16 +94,35 @@ class Runtime:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
-    def publish(self) -> None:
-        """Bring the published log files up to what is durable."""
+    def publish(self) -> float | None:
+        """Bring the published log files up to what is durable; the answer is when witnesses want to be asked again."""
+        folder = self.folder("log")
         with read_session(self.engine) as session:
-            publish(session, self.folder("log"), self.ring.vkey_lines)
+            if self.quorum is None:
+                publish(session, folder, self.ring.vkey_lines)
+                return None
+            note = publish_tiles(session, folder, self.ring.vkey_lines)
+        return self.quorum.publish(folder, note)  # no session is open while witnesses are waited for
+
+    def cosigned(self) -> str | None:
+        """The published checkpoint with the lines of its witnesses; None without witnesses, or before the first."""
+        return None if self.quorum is None else read_checkpoint(self.settings.data_dir / "log")
+
+    def account(self) -> Account:
+        """The witnesses, and whether publication is held; empty where none is configured."""
+        return Account() if self.quorum is None else read_account(self.settings.data_dir / "log")
+
+    def prover(self, session: Session, *, newest: int) -> Prover:
+        """Makes proofs of entries up to `newest`: against the cosigned checkpoint if it covers them, else the log's own."""
+        return Prover(session, self.cosigned(), newest=newest)
 
     def close(self) -> None:
         """Finish what waits and let go of the database."""
         self.sequencer.close()
         if self.publisher is not None:
             self.publisher.close()
+        if self.quorum is not None:
+            self.quorum.close()
         self.engine.dispose()
 
 
@@ -124,6 +147,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         _log_keys(runtime)
         _log_terms(runtime)
         _log_policy(runtime)
+        _open_quorum(runtime)
     runtime.publisher = Publisher(runtime.publish)
     sequencer.after_commit(runtime.publisher.wake)
     runtime.publisher.wake()
@@ -175,6 +199,27 @@ def _open_log(engine: Engine, ring: KeyRing, sign_once: SignOnce, now: datetime)
         sign_once.check(head.size, head.root)
         size, root = head.size, head.root
     sign_once.record(size, root)
+
+
+def _open_quorum(runtime: Runtime) -> None:
+    """Read the policy, and log each witness that it names: who shall have seen this log is part of the record."""
+    path = runtime.settings.witness_policy
+    if path is None:
+        return
+    policy = read_witness_policy(path, runtime.ring.vkeys)
+
+    def prove(old_size: int, size: int) -> list[bytes]:
+        with read_session(runtime.engine) as session:
+            return consistency_between(session, old_size, size)
+
+    max_age = runtime.settings.witness_max_age_seconds
+    runtime.quorum = Quorum(policy, prove, lambda: int(runtime.clock().timestamp()), max_age)
+    for name, key in policy.witnesses.items():
+        said = {"name": key.name, "vkey": format_vkey(key), "url": policy.urls.get(name), "label": name}
+        with read_session(runtime.engine) as session:
+            logged = {row.predicate["vkey"]: row.predicate for row in list_statements(session, "witness")[::-1]}
+        if logged.get(said["vkey"]) != said:
+            runtime.append("witness", said)
 
 
 def _log_keys(runtime: Runtime) -> None:
