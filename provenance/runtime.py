@@ -35,7 +35,7 @@ from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
 from provenance.settings import Settings, prepare_data_dir
-from provenance.store.log import HEAD_ID, find_head, find_statement, list_statements
+from provenance.store.log import HEAD_ID, find_head, find_statement
 from provenance.store.migrate import upgrade
 from provenance.store.session import make_engine, read_session, write_session
 from provenance.store.tables import LogHead, StatementRow
@@ -215,10 +215,13 @@ def _open_quorum(runtime: Runtime) -> None:
     max_age = runtime.settings.witness_max_age_seconds
     runtime.quorum = Quorum(policy, prove, lambda: int(runtime.clock().timestamp()), max_age)
     for name, key in policy.witnesses.items():
-        said = {"name": key.name, "vkey": format_vkey(key), "url": policy.urls.get(name), "label": name}
+        keyid = key.key_id.hex()
+        said = {
+            "name": key.name, "label": name, "keyid": keyid, "vkey": format_vkey(key), "url": policy.urls.get(name)
+        }  # fmt: skip
         with read_session(runtime.engine) as session:
-            logged = {row.predicate["vkey"]: row.predicate for row in list_statements(session, "witness")[::-1]}
-        if logged.get(said["vkey"]) != said:
+            logged = find_statement(session, "witness", keyid)
+        if logged is None or logged.predicate != said:
             runtime.append("witness", said)
 
 

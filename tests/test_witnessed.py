@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from provenance.settings import Settings
 from provenance.store.log import list_statements
 from provenance.store.session import read_session
 from provenance.verify import verify
+from tests.cli.inprocess import run_command, run_json
 from tests.ledger.witness.witnesses import WitnessProcess
 from tests.service import Service, make_samples, open_service
 
@@ -77,6 +79,7 @@ def test_the_log_publishes_what_two_of_three_have_seen(
 ) -> None:
     keys = [parse_vkey(item) for item in (*log_vkeys, *(witness.vkey_line for witness in witnesses))]
     trust = parse_policy(policy.read_text())
+    environment = {"PROVENANCE_WITNESS_POLICY": str(policy)}
     witnesses[2].kill()
     with open_service(tmp_path / "data", witness_policy=policy) as service:
         # 1. One is down: the others are enough, and every evidence carries their lines.
@@ -95,6 +98,7 @@ def test_the_log_publishes_what_two_of_three_have_seen(
         outcome = verify(bundle, policy=policy)
         assert outcome.ok, outcome.to_json()
         assert outcome.pinned
+        assert sum("which saw it at 20" in note for note in outcome.steps[1].notes) == 2
         _check_proof(service, first, trust)
         with read_session(service.runtime.engine) as session:
             logged = list_statements(session, "witness")
@@ -117,6 +121,13 @@ def test_the_log_publishes_what_two_of_three_have_seen(
         held.write_bytes(service.client.get(f"/api/v1/samples/{receipt['first_index']}/evidence").content)
         assert not verify(held, policy=policy).ok, "what no quorum has seen does not pass for it"
         assert verify(held).ok
+
+        exported = run_json("log", "export", str(tmp_path / "exported"), data_dir=tmp_path / "data", **environment)
+        assert exported["tree_size"] < receipt["tree_size"], "what is held is not given out by another door"
+        proof = run_command("log", "proof", str(first), data_dir=tmp_path / "data", **environment).stdout
+        trust.check(open_signed_checkpoint(parse_proof(proof).checkpoint, trust.vkeys).signed_by)
+        checks = json.loads(run_command("doctor", "--json", data_dir=tmp_path / "data", **environment).stdout)["checks"]
+        assert "publication is held" in next(item["said"] for item in checks if item["name"] == "witnesses")
 
         # 3. One is back: what was held is let go.
         witnesses[1] = witnesses[1].again()
@@ -144,7 +155,7 @@ def read_entry_bytes(service: Service, index: int) -> bytes:
 
 def test_without_a_policy_nothing_is_held_and_no_witness_is_spoken_of(tmp_path: Path) -> None:
     with open_service(tmp_path / "data") as service:
-        assert service.get("/readyz")["publication"] is None
+        assert "publication" not in service.get("/readyz")
         assert service.client.get("/log/checkpoint").status_code == 200
         page = service.client.get("/log", headers={"Accept": "text/html"}).text
         assert "No witness configured" in page

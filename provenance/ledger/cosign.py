@@ -114,8 +114,12 @@ def _ask_safely(
         return ask(client, question, note, prove, now=now, max_age=max_age)
     except WitnessError as exc:
         return Reply(question.url, exc.state, exc.said, exc.size)
+    except httpx.TimeoutException:
+        return Reply(question.url, UNREACHABLE, f"no answer within {READ_SECONDS:g} seconds")
+    except httpx.ConnectError as exc:
+        return Reply(question.url, UNREACHABLE, f"cannot be reached: {exc}")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-        return Reply(question.url, UNREACHABLE, f"{type(exc).__name__}: {exc}".removesuffix(": "))
+        return Reply(question.url, UNREACHABLE, f"it broke off: {type(exc).__name__}: {exc}")
     except Exception as exc:  # noqa: BLE001 - no witness may stop the publisher, whatever it sent
         return Reply(question.url, UNREACHABLE, f"asking it failed: {exc!r}")
 

@@ -67,6 +67,20 @@ def read_checkpoint(folder: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
+def export_log(session: Session, folder: Path, vkeys: Sequence[str], cosigned: str | None) -> int:
+    """Publish into another folder: up to the head, or with the checkpoint that witnesses have let go.
+
+    Raises:
+        as `publish`.
+    """
+    if cosigned is None:
+        return publish(session, folder, vkeys)
+    publish_tiles(session, folder, vkeys)
+    with lock_folder(folder):
+        write_file(folder / CHECKPOINT, cosigned.encode())
+    return parse_checkpoint(parse_note(cosigned).text).size
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Keep all others that publish into `folder` away; it is made when missing."""

@@ -26,6 +26,8 @@ def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
     failure = runtime.publisher.failure if runtime.publisher else None
     if failure is not None:
         raise UnavailableError(f"the log cannot be published: {failure}")
-    account = runtime.account()
-    publication = {"held": account.hold, "published_size": account.published_size} if runtime.quorum else None
-    return {"status": "ok", "tree_size": get_head(session).size, "publication": publication}
+    answer = {"status": "ok", "tree_size": get_head(session).size}
+    if runtime.quorum is not None:
+        account = runtime.account()
+        answer["publication"] = {"held": account.hold, "published_size": account.published_size}
+    return answer

@@ -83,9 +83,10 @@ def show_consistency(session: SessionDep, _: ReaderDep, old_size: int) -> dict[s
 
 
 @router.get("/api/v1/log/proof", response_class=PlainTextResponse)
-def show_multi_proof(session: SessionDep, _: ReaderDep, indices: str) -> Response:
+def show_multi_proof(runtime: RuntimeDep, session: SessionDep, _: ReaderDep, indices: str) -> Response:
     """One proof for a set of entries (`indices=0-4,7`): what their inclusion proofs share stands in it once."""
-    return PlainTextResponse(Prover(session).multi_proof_text(parse_ranges(indices)))
+    ranges = parse_ranges(indices)
+    return PlainTextResponse(runtime.prover(session, newest=ranges[-1][-1]).multi_proof_text(ranges))
 
 
 @router.get("/api/v1/log/entries/{index}")
