@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from provenance.errors import MalformedError
 from provenance.ledger.checkpoint import parse_checkpoint
 from provenance.ledger.durable import sync_folder
 from provenance.ledger.note import parse_note
@@ -62,9 +63,13 @@ def publish_tiles(session: Session, folder: Path, vkeys: Sequence[str]) -> str:
 
 
 def read_checkpoint(folder: Path) -> str | None:
-    """The note that is published; None before the first."""
-    path = folder / CHECKPOINT
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    """The note that is published; None before the first, and where the file is damaged: then it is written again."""
+    try:
+        note = (folder / CHECKPOINT).read_text(encoding="utf-8")
+        parse_checkpoint(parse_note(note).text)
+    except (FileNotFoundError, UnicodeError, MalformedError):
+        return None
+    return note
 
 
 def export_log(session: Session, folder: Path, vkeys: Sequence[str], cosigned: str | None) -> int:

@@ -11,12 +11,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from provenance.errors import FieldError, MalformedError, SettingsError
+from provenance.errors import FieldError, MalformedError, SettingsError, SignatureError
 from provenance.ledger.checkpoint import parse_checkpoint, verify_cosignature
 from provenance.ledger.cosign import AGREES, INVALID, Clients, Prove, Question, Reply, ask_all
 from provenance.ledger.note import Note, NoteSignature, VerifierKey, format_note, format_vkey, parse_note, parse_vkey
@@ -27,6 +29,7 @@ ACCOUNT = ".witnesses.json"
 MAX_BACK_OFF = 300
 ASK_SECONDS = 8.0
 NOT_ASKED, BEHIND = "not-asked", "behind"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -198,16 +201,16 @@ class _Publication:
         self.text, self.size = signed.text, parse_checkpoint(signed.text).size
         self._keys = {(key.name, key.key_id): key for key in quorum.policy.witnesses.values()}
         self._lines: dict[Key, NoteSignature] = {(line.name, line.key_id): line for line in signed.signatures}
+        self._times: dict[Key, int] = {}
         self._is_out = published is not None and parse_note(published).text == self.text
         for earlier in (published, account.pending):
             if earlier and parse_note(earlier).text == self.text:
-                wanted = self._keys.keys() | self._lines.keys()
-                self._add(line for line in parse_note(earlier).signatures if (line.name, line.key_id) in wanted)
+                self._add(parse_note(earlier).signatures)
 
     def take(self, reply: Reply) -> None:
         """Enter what a witness answered, and publish if that was what was missing."""
         self._add(reply.lines)
-        got = {(line.name, line.key_id): self._time_of(line) for line in reply.lines}
+        got = {(line.name, line.key_id): self._times[line.name, line.key_id] for line in reply.lines}
         states = [self._judge(item, reply, got) if item.url == reply.url else item for item in self.account.witnesses]
         self.account = replace(self.account, witnesses=tuple(states))
         self.settle()
@@ -226,21 +229,22 @@ class _Publication:
             since = account.held_since or now
             account = replace(account, published_size=out, held_since=since, held_size=self.size, pending=note)
         self.account = account
-        text = json.dumps(asdict(account), indent=1)
-        write_file(self._folder / ACCOUNT, text.encode())
+        _write_account(self._folder, account)
 
     def _is_met(self, since: int) -> bool:
         """Whether the lines since then are a quorum."""
-        signed = {
-            self._keys[key] for key, line in self._lines.items() if key in self._keys and self._time_of(line) >= since
-        }
-        return self._quorum.policy.is_met(signed)
-
-    def _time_of(self, line: NoteSignature) -> int:
-        return verify_cosignature(self._keys[line.name, line.key_id], self.text, line.signature)
+        return self._quorum.policy.is_met({self._keys[key] for key, time in self._times.items() if time >= since})
 
     def _add(self, lines: Iterable[NoteSignature]) -> None:
-        self._lines.update({(line.name, line.key_id): line for line in lines})
+        """Take lines over, those of witnesses only if they verify: a file may have been altered."""
+        for line in lines:
+            key = (line.name, line.key_id)
+            if key in self._keys:
+                with suppress(SignatureError):
+                    self._times[key] = verify_cosignature(self._keys[key], self.text, line.signature)
+                    self._lines[key] = line
+            elif key in self._lines:
+                self._lines[key] = line
 
     def _judge(self, item: WitnessState, reply: Reply, got: Mapping[Key, int]) -> WitnessState:
         now, held = self._quorum.now(), item.held if reply.size is None else reply.size
@@ -249,10 +253,20 @@ class _Publication:
         if cosigned_at is not None:
             return WitnessState(item.name, item.vkey, item.url, AGREES, None, self.size, cosigned_at, held, now)
         failures, problem = item.failures + 1, reply.problem or "it did not sign with this key"
+        state = INVALID if reply.state == AGREES else reply.state
+        if state != item.state:
+            _log.warning("witness %s %s: %s", item.name, state, problem)
         return replace(
-            item, state=INVALID if reply.state == AGREES else reply.state, problem=problem, held=held, asked_at=now,
+            item, state=state, problem=problem, held=held, asked_at=now,
             failures=failures, retry_at=now + min(2 ** min(failures - 1, 9), MAX_BACK_OFF),
         )  # fmt: skip
+
+
+def _write_account(folder: Path, account: Account) -> None:
+    """Whole or not at all, but not fsynced: it is written often, and may be lost."""
+    temporary = folder / f"{ACCOUNT}.new"
+    temporary.write_text(json.dumps(asdict(account), indent=1))
+    temporary.replace(folder / ACCOUNT)
 
 
 def _size_of(note: str) -> int:

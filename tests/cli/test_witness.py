@@ -70,6 +70,7 @@ def test_a_witness_is_made_once_and_keeps_its_keys_and_logs(folder: Path) -> Non
         format_vkey(LOG.vkeys[0])[:-4],
         format_vkey(SmallLog("x" * 256).vkeys[0]),
     ],
+    ids=["nonsense", "cut", "too long"],  # the keys are others in every process
 )
 def test_what_is_no_log_s_key_is_refused(folder: Path, vkey: str) -> None:
     done = run_command("witness", "add", vkey, "--data-dir", str(folder), data_dir=folder)

@@ -262,3 +262,25 @@ def test_nobody_was_asked_yet(bench: Callable[..., Bench]) -> None:
     assert three.publish(10) is None
     assert three.states() == [NOT_ASKED] * 3
     assert isinstance(make_app(three.witnesses[0]), Starlette)
+
+
+def test_files_that_were_altered_are_written_anew(bench: Callable[..., Bench]) -> None:
+    three = bench(2, 0, 1)
+    three.publish(20)
+    path = three.folder / "checkpoint"
+    lines = path.read_text().splitlines(keepends=True)
+    bent = lines[-1][:-10] + ("A" if lines[-1][-10] != "A" else "B") + lines[-1][-9:]
+    for text in ("", "nonsense", "".join(lines)[:-60], "".join([*lines[:-1], bent])):
+        path.write_text(text)
+        three.now += 1
+        (three.folder / ".witnesses.json").unlink()
+        three.publish(20)
+        assert three.published() == (20, ["w1", "w2"])
+
+
+def test_a_change_is_told_once(bench: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
+    three = bench(1, 0)
+    for size in (10, 20, 30):
+        three.publish(size)
+        three.now += 600
+    assert sum("witness w1 unreachable" in message for message in caplog.messages) == 1
