@@ -203,9 +203,10 @@ class _Publication:
         self._lines: dict[Key, NoteSignature] = {(line.name, line.key_id): line for line in signed.signatures}
         self._times: dict[Key, int] = {}
         self._is_out = published is not None and parse_note(published).text == self.text
-        for earlier in (published, account.pending):
-            if earlier and parse_note(earlier).text == self.text:
-                self._add(parse_note(earlier).signatures)
+        for earlier in (published or "", account.pending):
+            with suppress(MalformedError):  # no note yet, or a file that was altered
+                if parse_note(earlier).text == self.text:
+                    self._add(parse_note(earlier).signatures)
 
     def take(self, reply: Reply) -> None:
         """Enter what a witness answered, and publish if that was what was missing."""
@@ -236,14 +237,11 @@ class _Publication:
         return self._quorum.policy.is_met({self._keys[key] for key, time in self._times.items() if time >= since})
 
     def _add(self, lines: Iterable[NoteSignature]) -> None:
-        """Take lines over, those of witnesses only if they verify: a file may have been altered."""
+        """Take the lines of witnesses over, if they verify: a file may have been altered."""
         for line in lines:
             key = (line.name, line.key_id)
-            if key in self._keys:
-                with suppress(SignatureError):
-                    self._times[key] = verify_cosignature(self._keys[key], self.text, line.signature)
-                    self._lines[key] = line
-            elif key in self._lines:
+            with suppress(KeyError, SignatureError):
+                self._times[key] = verify_cosignature(self._keys[key], self.text, line.signature)
                 self._lines[key] = line
 
     def _judge(self, item: WitnessState, reply: Reply, got: Mapping[Key, int]) -> WitnessState:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -22,6 +24,7 @@ from provenance.ledger.witness.serve import make_app
 from tests.ledger.witness.witnesses import NOW, SmallLog, make_witness, serve_app, witness_keys
 
 LOG = SmallLog().grow(60)
+note_of = cache(LOG.note)  # a database holds one note of a size; ML-DSA-44 would sign another one each time
 NAMES = ("witness.example/w1", "witness.example/w2", "witness.example/w3")
 NOWHERE = "http://127.0.0.1:1"
 MAX_AGE = 600
@@ -54,7 +57,7 @@ class Bench:
         self.quorum.policy = self.policy(k)
 
     def publish(self, size: int) -> float | None:
-        return self.quorum.publish(self.folder, LOG.note(size))
+        return self.quorum.publish(self.folder, note_of(size))
 
     @property
     def account(self) -> Account:
@@ -284,3 +287,41 @@ def test_a_change_is_told_once(bench: Callable[..., Bench], caplog: pytest.LogCa
         three.publish(size)
         three.now += 600
     assert sum("witness w1 unreachable" in message for message in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("step", range(1, 6))
+def test_a_publication_that_breaks_off_anywhere_is_made_good_by_the_next(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, step: int, before: bool
+) -> None:
+    """Whatever was written last, the published checkpoint has its quorum, and the next round ends it."""
+    three = bench(2, 0, 1)
+    three.publish(10)
+    calls = 0
+    writes: dict[str, Any] = {name: getattr(module, name) for name in ("write_file", "_write_account")}
+
+    def breaking(name: str) -> Callable[..., None]:
+        def act(*arguments: Any) -> None:
+            nonlocal calls
+            calls += 1
+            if calls != step or not before:
+                writes[name](*arguments)
+            if calls == step:
+                raise OSError(28, "No space left on device")
+
+        return act
+
+    with monkeypatch.context() as broken:
+        for name in writes:
+            broken.setattr(module, name, breaking(name))
+        try:
+            three.publish(20)
+        except OSError:
+            assert calls == step
+        else:
+            assert calls < step
+    assert three.published() in [(10, ["w1", "w2"]), (20, ["w1", "w2"])]
+    three.now += 60
+    three.publish(20)
+    assert three.published() == (20, ["w1", "w2"])
+    assert (three.account.agreeing, three.account.hold) == (2, None)

@@ -24,6 +24,7 @@ from provenance.ledger.witness.answer import Answer, Witness, add_checkpoint, sh
 from provenance.ledger.witness.request import MAX_REQUEST_BYTES, PATH
 
 BODY_SECONDS = 10.0
+KEEP_SECONDS = 75  # a log that asks again soon finds its connection open
 MAX_CONNECTIONS = 256
 HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def run_witness(witness: Witness, listener: socket.socket, announce: Callable[[]
 
     config = uvicorn.Config(
         make_app(witness), log_config=None, access_log=False, lifespan="off", http="h11", ws="none",
-        limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=10, server_header=False,
+        limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=10, timeout_keep_alive=KEEP_SECONDS, server_header=False,
     )  # fmt: skip
     Announcing(config).run(sockets=[listener])
 

@@ -18,6 +18,7 @@ from provenance.ledger.note import format_vkey, parse_note, parse_vkey
 from provenance.ledger.witness import serve
 from provenance.ledger.witness.request import MAX_REQUEST_BYTES, format_request
 from provenance.ledger.witness.serve import make_app
+from tests import source_tree
 from tests.ledger.witness.witnesses import W1, SmallLog, WitnessProcess, make_witness, serve_app, witness_keys
 
 LOG = SmallLog().grow(40)
@@ -141,3 +142,14 @@ def test_a_log_may_be_named_when_the_witness_starts_and_while_it_runs(tmp_path: 
         assert httpx.post(f"{url}/add-checkpoint", content=LOG.request(0, 10)).status_code == 404
         witness.record.add_log(parse_vkey(format_vkey(LOG.vkeys[0])))
         assert httpx.post(f"{url}/add-checkpoint", content=LOG.request(0, 10)).status_code == 200
+
+
+@pytest.mark.parametrize("entry", ["ledger.witness.serve", "cli.witness"])
+def test_a_witness_needs_nothing_of_the_service(entry: str) -> None:
+    """It is somebody else's machine: `provenance-ledger[witness]` brings Starlette and uvicorn, and no database."""
+    reached = source_tree.reach(source_tree.read_modules(), entry)
+    assert reached
+    for module in reached:
+        assert module.top not in {"store", "settings", "runtime", "api"}, module.name
+        needed = set(module.foreign_at_import) & {"alembic", "fastapi", "pydantic", "sqlalchemy", "sqlmodel"}
+        assert not needed, f"{module.name} imports {needed}"
