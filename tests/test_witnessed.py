@@ -14,16 +14,17 @@ import pytest
 from provenance.errors import SettingsError
 from provenance.ledger.checkpoint import open_signed_checkpoint
 from provenance.ledger.merkle import leaf_hash
-from provenance.ledger.note import parse_vkey
+from provenance.ledger.note import format_vkey, parse_vkey
 from provenance.ledger.policy import TrustPolicy, parse_policy
 from provenance.ledger.proof import parse_proof, verify_proof
+from provenance.ledger.witness.serve import make_app
 from provenance.runtime import open_runtime
 from provenance.settings import Settings
-from provenance.store.log import list_statements
+from provenance.store.log import get_head, list_statements
 from provenance.store.session import read_session
 from provenance.verify import verify
 from tests.cli.inprocess import run_command, run_json
-from tests.ledger.witness.witnesses import WitnessProcess
+from tests.ledger.witness.witnesses import WitnessProcess, make_witness, serve_app
 from tests.service import Service, make_samples, open_service
 
 
@@ -179,3 +180,31 @@ def test_before_the_first_quorum_there_is_no_checkpoint_to_be_had(
 def test_a_policy_for_another_log_stops_the_start(tmp_path: Path, policy: Path) -> None:
     with pytest.raises(SettingsError, match="names another log"):
         open_runtime(Settings(data_dir=tmp_path / "another", witness_policy=policy))
+
+
+def test_it_is_the_same_on_every_database(tmp_path: Path, database_url: str) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url)
+    runtime = open_runtime(settings)
+    runtime.close()
+    witness = make_witness(tmp_path / "w", name="witness.example/w1", now=None)
+    for vkey in runtime.ring.vkeys:
+        witness.record.add_log(vkey)
+    with serve_app(make_app(witness)) as url:
+        lines = [*(f"log {vkey}" for vkey in runtime.ring.vkey_lines)]
+        lines += [f"witness w1 {format_vkey(witness.keys.vkeys[0])} {url}", "quorum w1"]
+        path = tmp_path / "policy"
+        path.write_text("\n".join(lines))
+        runtime = open_runtime(settings.model_copy(update={"witness_policy": path}))
+        for number in range(3):
+            runtime.append_access("test", "look", str(number))
+            runtime.publish()
+            account = runtime.account()
+            assert (account.hold, account.agreeing) == (None, 1)
+        with read_session(runtime.engine) as session:
+            size = get_head(session).size
+            prover = runtime.prover(session, newest=size - 1)
+            parse_policy(path.read_text()).check(
+                open_signed_checkpoint(prover.checkpoint, [*runtime.ring.vkeys, *witness.keys.vkeys]).signed_by
+            )
+        assert (prover.size, account.published_size) == (size, size)
+        runtime.close()
