@@ -22,6 +22,7 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.capture.record import Recorder
@@ -30,7 +31,10 @@ from provenance.ledger.append import Clock, Receipt, format_time, make_draft
 from provenance.ledger.checkpoint import Checkpoint, sign_checkpoint
 from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
 from provenance.ledger.merkle import tree_root
-from provenance.ledger.publish import Publisher, publish
+from provenance.ledger.note import format_vkey
+from provenance.ledger.prove import Prover, consistency_between
+from provenance.ledger.publish import Publisher, publish, publish_tiles, read_checkpoint
+from provenance.ledger.quorum import Account, Quorum, read_account, read_witness_policy
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
@@ -67,6 +71,7 @@ class Runtime:
     shipped: Mapping[str, str]
     publisher: Publisher | None = None
     governing: Lock = field(default_factory=Lock)  # one change of terms or policy at a time: each stands on the last
+    quorum: Quorum | None = None
 
     def append(
         self,
@@ -105,16 +110,35 @@ class Runtime:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
 
-    def publish(self) -> None:
-        """Bring the published log files up to what is durable."""
+    def publish(self) -> float | None:
+        """Bring the published log files up to what is durable; the answer is when witnesses want to be asked again."""
+        folder = self.folder("log")
         with read_session(self.engine) as session:
-            publish(session, self.folder("log"), self.ring.vkey_lines)
+            if self.quorum is None:
+                publish(session, folder, self.ring.vkey_lines)
+                return None
+            note = publish_tiles(session, folder, self.ring.vkey_lines)
+        return self.quorum.publish(folder, note)  # no session is open while witnesses are waited for
+
+    def cosigned(self) -> str | None:
+        """The published checkpoint with the lines of its witnesses; None without witnesses, or before the first."""
+        return None if self.quorum is None else read_checkpoint(self.settings.data_dir / "log")
+
+    def account(self) -> Account:
+        """The witnesses, and whether publication is held; empty where none is configured."""
+        return Account() if self.quorum is None else read_account(self.settings.data_dir / "log")
+
+    def prover(self, session: Session, *, newest: int) -> Prover:
+        """Makes proofs of entries up to `newest`: against the cosigned checkpoint if it covers them, else the log's own."""
+        return Prover(session, self.cosigned(), newest=newest)
 
     def close(self) -> None:
         """Finish what waits and let go of the database."""
         self.sequencer.close()
         if self.publisher is not None:
             self.publisher.close()
+        if self.quorum is not None:
+            self.quorum.close()
         self.engine.dispose()
 
 
@@ -151,6 +175,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
                 subjects=[("policy", policy.pack.digest)],
                 content=policy.pack.content(),
             )
+        _open_quorum(runtime)
     runtime.publisher = Publisher(runtime.publish)
     sequencer.after_commit(runtime.publisher.wake)
     runtime.publisher.wake()
@@ -202,6 +227,30 @@ def _open_log(engine: Engine, ring: KeyRing, sign_once: SignOnce, now: datetime)
         sign_once.check(head.size, head.root)
         size, root = head.size, head.root
     sign_once.record(size, root)
+
+
+def _open_quorum(runtime: Runtime) -> None:
+    """Read the policy, and log each witness that it names: who shall have seen this log is part of the record."""
+    path = runtime.settings.witness_policy
+    if path is None:
+        return
+    policy = read_witness_policy(path, runtime.ring.vkeys)
+
+    def prove(old_size: int, size: int) -> list[bytes]:
+        with read_session(runtime.engine) as session:
+            return consistency_between(session, old_size, size)
+
+    max_age = runtime.settings.witness_max_age_seconds
+    runtime.quorum = Quorum(policy, prove, lambda: int(runtime.clock().timestamp()), max_age)
+    for name, key in policy.witnesses.items():
+        keyid = key.key_id.hex()
+        said = {
+            "name": key.name, "label": name, "keyid": keyid, "vkey": format_vkey(key), "url": policy.urls.get(name)
+        }  # fmt: skip
+        with read_session(runtime.engine) as session:
+            logged = find_statement(session, "witness", keyid)
+        if logged is None or logged.predicate != said:
+            runtime.append("witness", said)
 
 
 def _log_keys(runtime: Runtime) -> None:

@@ -38,6 +38,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=32_000_000, ge=1024, description="largest request body")
     gateway_timeout_seconds: float = Field(default=120.0, gt=0, description="how long the gateway waits for a teacher")
 
+    witness_policy: Path | None = Field(
+        default=None, description="tlog-policy file: witnesses that are asked to cosign, and the quorum that must have"
+    )
+    witness_max_age_seconds: int = Field(
+        default=600, ge=60, description="oldest cosignature that counts; asked for anew at half of it"
+    )
+
     @property
     def resolved_database_url(self) -> str:
         """The database address in use."""

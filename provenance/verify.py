@@ -46,7 +46,7 @@ from provenance.errors import (
     SignatureError,
     VerificationError,
 )
-from provenance.ledger.checkpoint import open_signed_checkpoint, parse_checkpoint
+from provenance.ledger.checkpoint import cosigned_at, open_signed_checkpoint, parse_checkpoint
 from provenance.ledger.merkle import leaf_hash, verify_inclusion
 from provenance.ledger.note import parse_note, parse_vkey
 from provenance.ledger.policy import TrustPolicy, parse_policy
@@ -141,7 +141,10 @@ class _Steps:
         notes = [f"{opened.checkpoint.origin}, {opened.checkpoint.size} entries, root {opened.checkpoint.root.hex()}"]
         for vkey in opened.signed_by:
             trusted = "pinned by you" if vkey in pinned else "sent with the bundle, not pinned"
-            notes.append(f"{_ALGORITHMS[vkey.signature_type]} line by {vkey.name}, key {vkey.key_id.hex()}: {trusted}")
+            when = cosigned_at(opened, vkey)
+            stated = f", which saw it at {when:%Y-%m-%d %H:%M:%SZ}" if when else ""
+            algorithm = _ALGORITHMS[vkey.signature_type]
+            notes.append(f"{algorithm} line by {vkey.name}, key {vkey.key_id.hex()}{stated}: {trusted}")
         if unknown := len(opened.note.signatures) - len(opened.signed_by):
             notes.append(f"{unknown} lines by keys that are not known here were not checked")
         return notes

@@ -48,7 +48,7 @@ LAYERS = (
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 PURE = {"errors", "canonical", "resources", "attestation"}
-NOUNS = ("checkpoint", "edge", "keys", "merkle", "note", "policy", "proof", "tiles")
+NOUNS = ("checkpoint", "edge", "equivocation", "keys", "merkle", "note", "policy", "proof", "tiles")
 LEDGER_NOUNS = {"ledger", *(f"ledger.{noun}" for noun in NOUNS)}
 BUNDLE_NOUNS = {"release", "release.bundle", "release.card", "release.manifest"}
 DATABASE = {"alembic", "sqlalchemy", "sqlmodel"}

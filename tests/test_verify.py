@@ -100,7 +100,7 @@ def test_another_pinned_key_fails(log: Log, check: Callable[..., Verification]) 
 
 
 def test_a_quorum_that_is_not_there_fails(log: Log, check: Callable[..., Verification]) -> None:
-    policy = f"log {log.vkeys()[0]}\nwitness W {make_log().vkeys()[0]}\nquorum W\n"
+    policy = f"log {log.vkeys()[0]}\nwitness W {make_log().vkeys()[1]}\nquorum W\n"
     assert failed(check(log, log.contents(), policy=policy)) == [2]
 
 

@@ -44,7 +44,9 @@ class Asked:
             return Response(page_json(page), media_type=TWINS["json"], headers=headers)
         if form == "csv":
             return Response(page_csv(page), media_type=TWINS["csv"], headers=headers)
-        return HTMLResponse(render_page(page, find_site(self.session), page_url(self.request)), headers=headers)
+        return HTMLResponse(
+            render_page(page, find_site(self.runtime, self.session), page_url(self.request)), headers=headers
+        )
 
 
 def get_asked(request: Request, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> Asked:
@@ -74,10 +76,10 @@ def page_url(request: Request) -> str:
     return request.url.path + (f"?{query}" if query else "")
 
 
-def find_site(session: Session) -> Site:
-    """The log as this session sees it."""
-    head = get_head(session)
-    return Site(head.origin, head.size, head.updated_at)
+def find_site(runtime: Runtime, session: Session) -> Site:
+    """The log as this session sees it, and its witnesses."""
+    head, account = get_head(session), runtime.account()
+    return Site(head.origin, head.size, head.updated_at, account.agreeing, len(account.witnesses))
 
 
 def _find_form(request: Request, page: Page) -> str:
@@ -112,6 +114,6 @@ def _field_problem(item: Mapping[str, Any]) -> FieldProblem:
 def _find_site_safely(runtime: Runtime) -> Site:
     try:
         with read_session(runtime.engine) as session:
-            return find_site(session)
+            return find_site(runtime, session)
     except SQLAlchemyError:
         return Site(runtime.ring.origin, None, None)

@@ -68,6 +68,15 @@ STATUSES: dict[str, Status] = {
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),
     "revoked": Status("Revoked", *_BAD),
+    # witnesses
+    "agrees": Status("Agrees", *_OK),
+    "behind": Status("Behind", *_WARN),
+    "unreachable": Status("Unreachable", *_WARN),
+    "refuses": Status("Refuses", *_WARN),
+    "disagrees": Status("Disagrees", *_BAD),
+    "invalid": Status("Invalid answer", *_BAD),
+    "held": Status("Held", *_HELD),
+    "not-asked": Status("Not asked yet", *_UNCHECKED),
     # report fields
     "recorded": Status("Recorded", *_OK),
     "not_recorded": Status("Not recorded", *_UNKNOWN),

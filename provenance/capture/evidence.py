@@ -13,14 +13,13 @@ from provenance.store.log import find_content, list_statements, read_entry, read
 from provenance.store.samples import get_sample
 
 
-def sample_evidence(session: Session, ring: KeyRing, index: int) -> dict[str, Any]:
-    """Evidence that lets anybody check a sample without this service.
+def sample_evidence(session: Session, ring: KeyRing, index: int, prover: Prover | None = None) -> dict[str, Any]:
+    """Evidence that lets anybody check a sample without this service; `prover`, if given, covers its batch entry.
 
     Raises:
         NotFoundError: entry `index` is no sample.
     """
-    row = get_sample(session, index)
-    prover = Prover(session)
+    row, prover = get_sample(session, index), prover or Prover(session)
     count = read_statement(session, row.batch_index).predicate["count"]
     position, path = prover.batch_path(index, row.batch_index, count)
     return {

@@ -31,6 +31,7 @@ from provenance.cli import (
     token,
     train,
     verify,
+    witness,
 )
 from provenance.cli.output import print_error
 from provenance.errors import ProvenanceError
@@ -49,7 +50,7 @@ NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
     "agreement": agreement.app, "exception": exception.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
-    "log": log.app, "keys": keys.app,
+    "log": log.app, "keys": keys.app, "witness": witness.app,
 }  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

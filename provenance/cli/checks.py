@@ -37,7 +37,7 @@ def run_checks() -> list[Check]:
         ("chromium", lambda: _program("chromium", "browser tests")),
         ("bwrap", lambda: _program("bwrap", "isolating training runs")),
         ("service", _service), ("settings", _settings), ("data directory", _data_dir), ("port", _port),
-        ("keys", _keys), ("log", _log), ("policy", _policy),
+        ("keys", _keys), ("log", _log), ("witnesses", _witnesses), ("policy", _policy),
     )  # fmt: skip
     return [_run(name, check) for name, check in checks]
 
@@ -164,6 +164,24 @@ def _policy() -> tuple[str, str]:
     if pack.digest != shipped.digest:
         return WARN, f"{said}; it was approved here, the shipped pack is another one: {shipped.id}"
     return OK, f"{said}, the shipped pack"
+
+
+def _witnesses() -> tuple[str, str]:
+    from provenance.ledger.keys import has_keys, read_index
+    from provenance.ledger.note import parse_vkey
+    from provenance.ledger.quorum import read_account, read_witness_policy
+
+    settings = _load()
+    if settings.witness_policy is None:
+        return OK, "none configured (PROVENANCE_WITNESS_POLICY)"
+    folder = settings.data_dir / "keys"
+    if not has_keys(folder):
+        return WARN, "there is no log yet that they could cosign"
+    read_witness_policy(settings.witness_policy, [parse_vkey(item.vkey) for item in read_index(folder)[1] if item.vkey])
+    account = read_account(settings.data_dir / "log")
+    if account.hold is not None:
+        return WARN, f"publication is held: {account.hold}"
+    return OK, f"{account.agreeing} of {len(account.witnesses)} agreed when they were asked last"
 
 
 def _load() -> Any:

@@ -33,6 +33,20 @@ def read_bytes(path: Path) -> bytes:
         ) from exc
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        MalformedError: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as exc:
+        raise MalformedError(
+            f"{path} cannot be written: {exc.strerror}", FieldError("output", str(path), "a writable file")
+        ) from exc
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 

@@ -8,12 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+from provenance.cli.compare import compare
+from provenance.cli.files import write_bytes
 from provenance.cli.local import read_database, read_keys
 from provenance.cli.output import JsonOption, print_json, print_line, show_progress
-from provenance.errors import FieldError, MalformedError
+from provenance.errors import FieldError, MalformedError, UnavailableError
 
 app = typer.Typer(help="The log: check, prove, export.", no_args_is_help=True)
 FAILED = 6
+app.command("compare")(compare)
 
 
 @app.command("verify")
@@ -70,16 +73,18 @@ def proof(
     from provenance.ledger.multiproof import parse_ranges
 
     ranges = parse_ranges(indices)
-    with read_database() as (_, session):
+    with read_database() as (settings, session):
         from provenance.ledger.prove import Prover
+        from provenance.ledger.publish import read_checkpoint
 
-        prover = Prover(session)
+        cosigned = read_checkpoint(settings.data_dir / "log") if settings.witness_policy else None
+        prover = Prover(session, cosigned, newest=ranges[-1][-1])
         single = len(ranges) == 1 and ranges[0].start + 1 == ranges[0].stop
         text = prover.proof_text(ranges[0].start) if single else prover.multi_proof_text(ranges)
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _write(output, text.encode())
+        write_bytes(output, text.encode())
 
 
 @app.command("consistency")
@@ -117,12 +122,12 @@ def export(
 ) -> None:
     """Write the log as static files (C2SP tlog-tiles): checkpoint, verifier keys, tiles, entry bundles."""
     with read_database() as (settings, session):
-        from provenance.ledger.publish import publish
+        from provenance.ledger.publish import export_log
 
         vkeys = [item.vkey for item in read_keys(settings) if item.vkey and item.state != "revoked"]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            size = publish(session, folder, vkeys)
+            size = export_log(session, folder, vkeys, _cosigned(settings))
         except OSError as exc:
             raise MalformedError(
                 f"{folder} cannot be written: {exc.strerror}", FieldError("folder", str(folder), "a writable folder")
@@ -133,10 +138,19 @@ def export(
         print_line(f"{size:,} entries in {folder}")
 
 
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as exc:
-        raise MalformedError(
-            f"{path} cannot be written: {exc.strerror}", FieldError("output", str(path), "a writable file")
-        ) from exc
+def _cosigned(settings: Any) -> str | None:
+    """The checkpoint that witnesses let go, where the log publishes by a policy.
+
+    Raises:
+        UnavailableError: they have let none go yet.
+    """
+    if settings.witness_policy is None:
+        return None
+    from provenance.ledger.publish import read_checkpoint
+    from provenance.ledger.quorum import read_account
+
+    note = read_checkpoint(settings.data_dir / "log")
+    if note is None:
+        hold = read_account(settings.data_dir / "log").hold or "the witnesses of the policy were not asked yet"
+        raise UnavailableError(f"no checkpoint is published yet: {hold}")
+    return note

@@ -34,7 +34,7 @@ def serve(
 
     prepare_data_dir(settings.data_dir)
     address = (host or settings.host, settings.port if port is None else port)
-    with _listen(*address) as listener:
+    with listen(*address) as listener:
         _serve(settings, listener)
 
 
@@ -80,7 +80,12 @@ def _Announcing(config: Any, announce: Callable[[], None], url: str, data_dir: P
     return Announcing(config)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; 0 takes a free port.
+
+    Raises:
+        ConflictError, MalformedError, SettingsError: it cannot; the message says why.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return open_listener(host, port, family)

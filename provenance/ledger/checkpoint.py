@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -39,6 +40,7 @@ MAX_SIZE = 2**63 - 1
 MAX_TIMESTAMP = 2**63 - 1
 
 _MIN_LINES = 3
+_YEAR_10000 = 253_402_300_800
 _MAX_DIGITS = len(str(MAX_SIZE))
 _MAX_OPAQUE = 255
 _LABEL = b"subtree/v1\n\0"
@@ -152,6 +154,14 @@ def open_signed_checkpoint(note: bytes | str, vkeys: Sequence[VerifierKey]) -> O
     if all(vkey.name != checkpoint.origin for vkey in signed_by):
         raise SignatureError(f"no line is by a known key of the log {checkpoint.origin}; a witness alone is not enough")
     return OpenedCheckpoint(checkpoint, opened, signed_by)
+
+
+def cosigned_at(opened: OpenedCheckpoint, vkey: VerifierKey) -> datetime | None:
+    """When the cosigner `vkey`, one of `signed_by`, says that it saw this tree; None if it says no time."""
+    wanted = (line for line in opened.note.signatures if (line.name, line.key_id) == (vkey.name, vkey.key_id))
+    line = next(wanted)
+    seconds = 0 if vkey.signature_type == ED25519 else int.from_bytes(line.signature[:8], "big")
+    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < _YEAR_10000 else None
 
 
 def verify_checkpoint_signature(vkey: VerifierKey, text: str, signature: bytes) -> None:

@@ -319,3 +319,28 @@ def _roots_from_consistency(old: int, new: int, proof: Sequence[Hash], old_root:
     if last:
         raise ConsistencyError("the proof is too short")
     return old_computed, new_computed
+
+
+def prefix_root(old_size: int, new_size: int, path: Sequence[Hash], new_root: Hash) -> Hash:
+    """The root of the first `old_size` leaves of the tree under `new_root`, as `path` proves it.
+
+    `path` is a consistency proof in which the first complete subtree is never left out, also where `old_size` is a power
+    of two: whoever disputes the old root does not take it as given.
+
+    Raises:
+        ConsistencyError: the path does not lead to `new_root`.
+    """
+    if not 0 < old_size < new_size or not path or any(len(item) != HASH_BYTES for item in path):
+        raise ConsistencyError(f"no path from {old_size} leaves into a tree of {new_size}")
+    rest = path[1:] if old_size & (old_size - 1) == 0 else path
+    old_root, new_computed = _roots_from_consistency(old_size, new_size, rest, path[0])
+    if new_computed != new_root:
+        raise ConsistencyError(f"the path leads to root {new_computed.hex()}, the tree's is {new_root.hex()}")
+    return old_root
+
+
+def prefix_path(old_size: int, new_size: int, read: ReadHash) -> list[Hash]:
+    """The path that `prefix_root` takes."""
+    proof = consistency_proof(old_size, new_size, read)
+    is_complete = old_size & (old_size - 1) == 0
+    return [read(old_size.bit_length() - 1, 0), *proof] if is_complete else proof

@@ -163,8 +163,12 @@ def _parse_line(line: str) -> NoteSignature:
 
 def format_note(note: Note) -> str:
     """The text form of a note; inverse of `parse_note`."""
-    lines = (f"{_DASH}{item.name} {format_base64(item.key_id + item.signature)}\n" for item in note.signatures)
-    return f"{note.text}\n{''.join(lines)}"
+    return f"{note.text}\n{format_signature_lines(note.signatures)}"
+
+
+def format_signature_lines(signatures: Sequence[NoteSignature]) -> str:
+    """Signature lines alone, each ended."""
+    return "".join(f"{_DASH}{item.name} {format_base64(item.key_id + item.signature)}\n" for item in signatures)
 
 
 def sign_note(text: str, signers: Sequence[NoteSigner]) -> str:

@@ -8,20 +8,31 @@ from functools import partial
 from sqlmodel import Session
 
 from provenance.errors import NotFoundError
+from provenance.ledger.checkpoint import parse_checkpoint
 from provenance.ledger.merkle import Hash, MemoryTree, consistency_proof, inclusion_proof, leaf_hash
 from provenance.ledger.multiproof import MultiProof, format_multi_proof, multi_proof
+from provenance.ledger.note import parse_note
 from provenance.ledger.proof import TlogProof, format_proof
 from provenance.ledger.tiles import TileHashes
 from provenance.store.log import get_head, iterate_entries, load_tile
 
 
 class Prover:
-    """Makes proofs against the head of one snapshot; tiles are read once for many proofs."""
+    """Makes proofs against one checkpoint; tiles are read once for many proofs.
 
-    def __init__(self, session: Session) -> None:
+    That is the head of the session's snapshot, or `cosigned`, a published checkpoint that witnesses signed too, where it
+    covers the entries up to `newest`: it says more, and is a little older.
+    """
+
+    def __init__(self, session: Session, cosigned: str | None = None, *, newest: int = 0) -> None:
         self.session = session
         self.head = get_head(session)
-        self._hashes = TileHashes(self.head.size, partial(load_tile, session))
+        self.checkpoint, self.size, self.root = self.head.checkpoint, self.head.size, self.head.root
+        if cosigned is not None:
+            said = parse_checkpoint(parse_note(cosigned).text)
+            if newest < said.size <= self.head.size:
+                self.checkpoint, self.size, self.root = cosigned, said.size, said.root
+        self._hashes = TileHashes(self.size, partial(load_tile, session))
 
     def inclusion(self, index: int) -> list[Hash]:
         """The inclusion proof of entry `index`, lowest sibling first.
@@ -29,13 +40,13 @@ class Prover:
         Raises:
             NotFoundError: the log is not that long.
         """
-        if not 0 <= index < self.head.size:
-            raise NotFoundError(f"there is no entry {index} in a log of {self.head.size}")
-        return inclusion_proof(index, self.head.size, self._hashes.read)
+        if not 0 <= index < self.size:
+            raise NotFoundError(f"there is no entry {index} in a log of {self.size}")
+        return inclusion_proof(index, self.size, self._hashes.read)
 
     def proof_text(self, index: int) -> str:
         """The `.tlog-proof` of entry `index`: index, siblings, checkpoint."""
-        return format_proof(TlogProof(index, tuple(self.inclusion(index)), self.head.checkpoint))
+        return format_proof(TlogProof(index, tuple(self.inclusion(index)), self.checkpoint))
 
     def multi_proof_text(self, ranges: Sequence[range]) -> str:
         """The proof for all entries of `ranges` at once: indices, the other subtrees, checkpoint.
@@ -43,12 +54,12 @@ class Prover:
         Raises:
             MalformedError: the set is empty, or reaches outside the log.
         """
-        path = multi_proof(ranges, self.head.size, self._hashes.read)
-        return format_multi_proof(MultiProof(tuple(ranges), tuple(path), self.head.checkpoint))
+        path = multi_proof(ranges, self.size, self._hashes.read)
+        return format_multi_proof(MultiProof(tuple(ranges), tuple(path), self.checkpoint))
 
     def consistency(self, old_size: int) -> list[Hash]:
         """The proof that the log of `old_size` entries is a prefix of this one."""
-        return consistency_proof(old_size, self.head.size, self._hashes.read)
+        return consistency_proof(old_size, self.size, self._hashes.read)
 
     def batch_path(self, index: int, batch_index: int, count: int) -> tuple[int, list[Hash]]:
         """Position of sample `index` in its batch, and its inclusion proof in the batch's own tree."""
@@ -56,3 +67,8 @@ class Prover:
         leaves = [leaf_hash(entry) for _, entry in iterate_entries(self.session, first, batch_index)]
         position = index - first
         return position, inclusion_proof(position, count, MemoryTree(leaves).read)
+
+
+def consistency_between(session: Session, old_size: int, size: int) -> list[Hash]:
+    """The proof between two sizes that the log has had."""
+    return consistency_proof(old_size, size, TileHashes(size, partial(load_tile, session)).read)

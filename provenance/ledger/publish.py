@@ -2,7 +2,7 @@
 
 Only what is durable is published, and the checkpoint never names a tile that is not there yet, also after a loss of
 power. A crash on the way leaves files that the next call writes again. Two that publish take turns, and the one that is
-behind leaves what the other published.
+behind leaves what the other published. Tiles may be ahead of the checkpoint: witnesses may still be asked to cosign it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlmodel import Session
 
+from provenance.errors import MalformedError
+from provenance.ledger.checkpoint import parse_checkpoint
 from provenance.ledger.durable import sync_folder
+from provenance.ledger.note import parse_note
 from provenance.ledger.tiles import TILE_WIDTH, Tile, format_entry_bundle, format_tile_path, list_tiles
 from provenance.store.log import get_head, iterate_entries, load_tile
-from provenance.store.tables import LogHead
 
-PUBLISHED_SIZE = ".published"
+CHECKPOINT, VKEYS, PUBLISHED_SIZE = "checkpoint", "vkey", ".published"
 PAUSE_SECONDS, RETRY_SECONDS = 0.5, 5.0
 
 
@@ -37,24 +40,73 @@ def publish(session: Session, folder: Path, vkeys: Sequence[str]) -> int:
         OSError: the folder cannot be written; what was published before stands.
     """
     head = get_head(session)
+    with lock_folder(folder):
+        note = read_checkpoint(folder)
+        published = -1 if note is None else parse_checkpoint(parse_note(note).text).size
+        if published < head.size:
+            _publish_tiles(session, folder, vkeys, head.size)
+            write_file(folder / CHECKPOINT, head.checkpoint.encode())
+        return max(published, head.size)
+
+
+def publish_tiles(session: Session, folder: Path, vkeys: Sequence[str]) -> str:
+    """Publish all but the checkpoint; the answer is the checkpoint to be published, as the log signed it.
+
+    Raises:
+        as `publish`.
+    """
+    head = get_head(session)
+    with lock_folder(folder):
+        if _read_size(folder) < head.size or not (folder / VKEYS).exists():
+            _publish_tiles(session, folder, vkeys, head.size)
+    return head.checkpoint
+
+
+def read_checkpoint(folder: Path) -> str | None:
+    """The note that is published; None before the first, and where the file is damaged: then it is written again."""
+    try:
+        note = (folder / CHECKPOINT).read_text(encoding="utf-8")
+        parse_checkpoint(parse_note(note).text)
+    except (FileNotFoundError, UnicodeError, MalformedError):
+        return None
+    return note
+
+
+def export_log(session: Session, folder: Path, vkeys: Sequence[str], cosigned: str | None) -> int:
+    """Publish into another folder: up to the head, or with the checkpoint that witnesses have let go.
+
+    Raises:
+        as `publish`.
+    """
+    if cosigned is None:
+        return publish(session, folder, vkeys)
+    publish_tiles(session, folder, vkeys)
+    with lock_folder(folder):
+        write_file(folder / CHECKPOINT, cosigned.encode())
+    return parse_checkpoint(parse_note(cosigned).text).size
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep all others that publish into `folder` away; it is made when missing."""
     _make_folder(folder)
     with (folder / f"{PUBLISHED_SIZE}.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _publish(session, head, folder, vkeys)
+        yield
 
 
-def _publish(session: Session, head: LogHead, folder: Path, vkeys: Sequence[str]) -> int:
+def _read_size(folder: Path) -> int:
     path = folder / PUBLISHED_SIZE
-    published = int(path.read_text()) if path.exists() else 0
-    if published >= head.size and (folder / "checkpoint").exists():
-        return published
-    for tile in list_tiles(head.size, since=published):
+    return int(path.read_text()) if path.exists() else 0
+
+
+def _publish_tiles(session: Session, folder: Path, vkeys: Sequence[str], size: int) -> None:
+    since = _read_size(folder)
+    for tile in list_tiles(size, since=since):
         _write_tile(folder, tile, load_tile(session, tile.level or 0, tile.index, tile.width))
-    _publish_entries(session, folder, published, head.size)
-    write_file(folder / "vkey", "".join(f"{vkey}\n" for vkey in vkeys).encode())
-    write_file(folder / "checkpoint", head.checkpoint.encode())
-    write_file(path, str(head.size).encode())
-    return head.size
+    _publish_entries(session, folder, since, size)
+    write_file(folder / VKEYS, "".join(f"{vkey}\n" for vkey in vkeys).encode())
+    write_file(folder / PUBLISHED_SIZE, str(max(since, size)).encode())
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -96,10 +148,14 @@ def _write_tile(folder: Path, tile: Tile, data: bytes) -> None:
 
 
 class Publisher:
-    """A thread that publishes soon after each commit; commits that come close together are published as one."""
+    """A thread that publishes soon after each commit; commits that come close together are published as one.
 
-    def __init__(self, act: Callable[[], None]) -> None:
+    `act` says after how many seconds it wants to be called again without a commit, or None.
+    """
+
+    def __init__(self, act: Callable[[], float | None]) -> None:
         self._act = act
+        self._again: float | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -118,7 +174,7 @@ class Publisher:
     def _run(self) -> None:
         stopping = False
         while not stopping:
-            self._wake.wait(RETRY_SECONDS if self.failure else None)
+            self._wake.wait(RETRY_SECONDS if self.failure else self._again)
             self._wake.clear()
             self._try()
             stopping = self._stop.wait(PAUSE_SECONDS)
@@ -126,7 +182,7 @@ class Publisher:
 
     def _try(self) -> None:
         try:
-            self._act()
+            self._again = self._act()
             self.failure = None
         except Exception as exc:  # noqa: BLE001 - a full disk must not stop appends; /readyz shows it
             self.failure = exc

@@ -18,7 +18,6 @@ from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.ledger.append import format_time
 from provenance.ledger.durable import sync_folder
 from provenance.ledger.multiproof import make_ranges
-from provenance.ledger.prove import Prover
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import Question, ask_gate, decision_predicate
 from provenance.release.freeze import Frozen, freeze_samples
@@ -113,7 +112,10 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
         )
         student = get_student(session, decision["student"]["id"]).predicate
         teachers = _teachers(counts, allowed, answer)
-        log_proof = Prover(session).multi_proof_text(make_ranges(frozen.indices)) if frozen.indices else None
+        log_proof = None
+        if frozen.indices:
+            prover = runtime.prover(session, newest=max(frozen.indices))
+            log_proof = prover.multi_proof_text(make_ranges(frozen.indices))
     manifest = _make_manifest(request, decision, student, frozen, _carried(answer))
     data = format_manifest(manifest)
     write_file(partial / "manifest.json", data)

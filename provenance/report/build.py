@@ -13,7 +13,6 @@ from typing import Any
 from sqlmodel import Session
 
 from provenance.canonical import canonical_bytes, parse_json, sha256_digest
-from provenance.ledger.prove import Prover
 from provenance.ledger.publish import write_file
 from provenance.release.build import release_folder
 from provenance.release.bundle import BatchPlace, BundleContents, write_bundle
@@ -95,6 +94,8 @@ def log_report(
 def bundle_report(runtime: Runtime, report_id: str, release_id: str) -> Path:
     """Write the evidence bundle of a report: its files, the release's manifest, and every entry they rest on."""
     folder = report_folder(runtime, report_id)
+    if runtime.quorum is not None:
+        runtime.publish()  # the report's own entry is new: have the witnesses see it, so that its evidence is cosigned
     with read_session(runtime.engine) as session:
         report = get_statement(session, "report", report_id)
         files = {file["path"]: (folder / file["path"]).read_bytes() for file in report.predicate["files"]}
@@ -131,20 +132,23 @@ def _indices(
 def gather_bundle(
     runtime: Runtime, session: Session, subject: Mapping[str, str], indices: set[int], files: Mapping[str, bytes]
 ) -> BundleContents:
-    """Entries, proofs and batches for `indices` (samples bring their batch entries along), against the newest checkpoint."""
-    prover = Prover(session)
+    """Entries, proofs and batches for `indices` (samples bring their batch entries along), against the newest checkpoint
+    that covers them and that witnesses cosigned, if they did."""
+    samples = [index for index in indices if read_statement(session, index).kind == "sample"]
+    prover = runtime.prover(
+        session, newest=max(indices | {get_sample(session, index).batch_index for index in samples})
+    )
     batches: dict[int, BatchPlace] = {}
-    for index in sorted(indices):
-        if read_statement(session, index).kind == "sample":
-            batch_index = get_sample(session, index).batch_index
-            count = read_statement(session, batch_index).predicate["count"]
-            position, path = prover.batch_path(index, batch_index, count)
-            batches[index] = BatchPlace(batch_index, position, path)
-            indices = indices | {batch_index}
+    for index in sorted(samples):
+        batch_index = get_sample(session, index).batch_index
+        count = read_statement(session, batch_index).predicate["count"]
+        position, path = prover.batch_path(index, batch_index, count)
+        batches[index] = BatchPlace(batch_index, position, path)
+        indices = indices | {batch_index}
     return BundleContents(
         subject=subject,
-        log_size=prover.head.size,
-        checkpoint=prover.head.checkpoint,
+        log_size=prover.size,
+        checkpoint=prover.checkpoint,
         vkeys=runtime.ring.vkey_lines,
         entries={index: read_entry(session, index) for index in indices},
         proofs={index: prover.proof_text(index) for index in indices},

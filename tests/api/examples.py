@@ -26,7 +26,7 @@ from provenance.api.views.lifts import (
     Step,
     Use,
 )
-from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature
+from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature, WitnessRow
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
 from provenance.api.views.policies import (
@@ -229,6 +229,22 @@ def log_page() -> LogPage:
     )  # fmt: skip
 
 
+def witnessed_log_page() -> LogPage:
+    """The same log with three witnesses, of which one is down and one has seen another history; publication is held."""
+    seen, asked = "2026-11-24T10:02:12Z", "2026-11-24T10:02:20Z"
+    problem = "answered 422: the proof leads to another root"
+    witnesses = [
+        WitnessRow("w1", "witness.example/one", "9b1f8479", "https://w1.example", "agrees", None, 352, seen, asked),
+        WitnessRow("w2", "witness.example/two", "1cfc7663", "https://w2.example", "unreachable", "ConnectError", 340, seen, asked),
+        WitnessRow("w3", "witness.example/three", "5cfe0049", "https://w3.example", "disagrees", problem, None, None, asked),
+    ]  # fmt: skip
+    hold = "the quorum has not cosigned the checkpoint of 352 entries yet: w2 unreachable, w3 disagrees"
+    return replace(
+        log_page(), witnesses=witnesses, published_note="provenance.example/log\n340\n", published_size=340, hold=hold,
+        held_since=asked,
+    )  # fmt: skip
+
+
 def model_page() -> ModelPage:
     """A trained student."""
     return ModelPage(
@@ -307,6 +323,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "exception": ("/exceptions/exc_active", ExceptionPage("exc_active", "active", f"A study for the regulator {HOSTILE}", ["competition.competing-model", "quality.failed-check"], ["train"], "acme-1b", digest("student"), "demo", [digest("class")], "openai/gpt-4o", "2026-12-24", "erin", ["carla", "luis"], 345, [Step("request", "erin", "2026-11-20T10:00:00Z", HOSTILE, 345), Step("approve", "carla", "2026-11-21T10:00:00Z", None, 346), Step("approve", "luis", "2026-11-22T10:00:00Z", "for one month", 347)], [])),
     "policies-new": ("/policies", PoliciesPage(digest("policy"), [], 0, None)),
     "log": ("/log", log_page()),
+    "log-held": ("/log", witnessed_log_page()),
     "entry": ("/log/entries/342", EntryPage(342, "decision", 18_204, {"decision dec-81fe": digest("decision")}, {"id": "dec-81fe", "student": STUDENT, "note": HOSTILE}, [Signature(hexadecimal("k2"), "collector-1"), Signature(hexadecimal("k9"), None)], PROOF, "/decisions/dec-81fe")),
     "search": ("/search?q=gpt", SearchPage("gpt", [Hit("sample", Link("Sample 137", "/samples/137"), "teacher openai/gpt-4o"), Hit("terms", Link("OpenAI terms 5", "/sources/openai#openai-terms-5"), HOSTILE)], 58)),
     "search-nothing": ("/search?q=zzz", SearchPage(HOSTILE, [], 0)),

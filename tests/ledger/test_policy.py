@@ -70,3 +70,35 @@ def test_bare_verifier_keys_are_logs_without_witnesses() -> None:
 def test_a_policy_that_says_less_than_it_must_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_policy(text)
+
+
+W_PLAIN = format_vkey(VerifierKey("w.example", 1, b"p" * 32))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"log {LOG}\nwitness A {W_PLAIN}\nquorum A\n",
+        f"log {W[0]}\nwitness A {W[1]}\nquorum A\n",
+        f"log {LOG}\nwitness A {W[0]} https://a.example more\nquorum A\n",
+        f"log {LOG}\nwitness A {W[0]}\ngroup G any A\ngroup H any A\nquorum G\n",
+        f"log {LOG}\nwitness A {W[0]}\ngroup G any A\ngroup H any G\ngroup I any G\nquorum I\n",
+        f"log {LOG}\nwitness A {W[0]}\ngroup G any G\nquorum G\n",
+        f"log {LOG}\r\nwitness A {W[0]}\r\nquorum A\r\n",
+        f"log {LOG}\nwitness A {W[0]}\x0bquorum A\n",
+        f"log {LOG}\nwitness\u00a0A {W[0]}\nquorum A\n",
+        f"log {LOG}\nwitness A {W[0]}\u2028quorum A\n",
+    ],
+    ids=["a witness's plain key", "a log's cosignature key", "five words", "a member of two groups", "a group of two",
+         "a group of itself", "carriage returns", "a vertical tab", "a wide space", "a line separator"],
+)  # fmt: skip
+def test_what_the_specification_forbids_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError):
+        parse_policy(text)
+
+
+def test_names_and_addresses_are_opaque_and_urls_are_kept() -> None:
+    policy = parse_policy(f"log {LOG}\n# a comment\n\t witness  \u212a\t{W[0]} https://k.example/w \nquorum \u212a\n")
+    assert policy.urls == {"\u212a": "https://k.example/w"}
+    assert policy.is_met({parse_vkey(W[0])})
+    assert not policy.is_met(set())

@@ -10,8 +10,8 @@ from provenance.ledger.append import make_draft
 from provenance.ledger.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
 from provenance.ledger.multiproof import make_ranges, open_multi_proof
 from provenance.ledger.proof import verify_proof
-from provenance.ledger.prove import Prover
-from provenance.store.log import read_entry
+from provenance.ledger.prove import Prover, consistency_between
+from provenance.store.log import get_head, read_entry
 from provenance.store.samples import get_sample
 from provenance.store.session import read_session
 from provenance.terms.catalogue import Catalogue
@@ -94,3 +94,17 @@ def test_one_proof_for_many_entries(log: Log) -> None:
     assert open_multi_proof(text, leaves, log.ring.vkeys)[0] == ranges
     with pytest.raises(InclusionError):
         open_multi_proof(text, [*leaves[:3], leaf_hash(b"another")], log.ring.vkeys)
+
+
+def test_proofs_lead_to_the_cosigned_checkpoint_where_it_covers_the_entry(log: Log) -> None:
+    log.append(*map(str, range(300)))
+    with read_session(log.engine) as session:
+        cosigned = get_head(session).checkpoint
+    log.append("later")
+    with read_session(log.engine) as session:
+        assert Prover(session, cosigned, newest=299).checkpoint == cosigned
+        assert Prover(session, cosigned, newest=300).checkpoint == get_head(session).checkpoint
+        text, entry = Prover(session, cosigned, newest=7).proof_text(7), read_entry(session, 7)
+        old, new = Prover(session, cosigned, newest=0), get_head(session)
+        verify_consistency(300, 301, consistency_between(session, 300, 301), old.root, new.root)
+    assert verify_proof(text, leaf_hash(entry), log.ring.vkeys)[1].size == 300

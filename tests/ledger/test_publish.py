@@ -117,7 +117,7 @@ def test_a_full_tile_is_written_once(sqlite_log: Log, tmp_path: Path, monkeypatc
     monkeypatch.setattr(module, "write_file", record)
     _grow(sqlite_log, 310)
     _publish(sqlite_log, tmp_path / "log")
-    assert written == ["tile/0/001.p/54", "tile/entries/001.p/54", "vkey", "checkpoint", ".published"]
+    assert written == ["tile/0/001.p/54", "tile/entries/001.p/54", "vkey", ".published", "checkpoint"]
 
 
 class _Crash(BaseException):

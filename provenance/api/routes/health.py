@@ -22,8 +22,12 @@ def show_health() -> dict[str, str]:
 
 @router.get("/readyz")
 def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
-    """The database answers and publication keeps up."""
+    """The database answers and publication works. Held by witnesses, it is ready all the same: appends go on, and it is said."""
     failure = runtime.publisher.failure if runtime.publisher else None
     if failure is not None:
         raise UnavailableError(f"the log cannot be published: {failure}")
-    return {"status": "ok", "tree_size": get_head(session).size}
+    answer = {"status": "ok", "tree_size": get_head(session).size}
+    if runtime.quorum is not None:
+        account = runtime.account()
+        answer["publication"] = {"held": account.hold, "published_size": account.published_size}
+    return answer

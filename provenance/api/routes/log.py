@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from provenance.api.deps import ReaderDep, RuntimeDep, SessionDep
 from provenance.attestation.envelope import parse_entry
 from provenance.canonical import parse_json
-from provenance.errors import FieldError, MalformedError, NotFoundError
+from provenance.errors import FieldError, MalformedError, NotFoundError, UnavailableError
 from provenance.ledger.keys import list_public
 from provenance.ledger.multiproof import parse_ranges
 from provenance.ledger.prove import Prover
@@ -24,9 +24,14 @@ IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 @router.get("/log/checkpoint", response_class=PlainTextResponse)
-def show_checkpoint(session: SessionDep) -> Response:
-    """The newest signed checkpoint (C2SP tlog-checkpoint)."""
-    return PlainTextResponse(get_head(session).checkpoint, headers={"Cache-Control": "no-cache"})
+def show_checkpoint(runtime: RuntimeDep, session: SessionDep) -> Response:
+    """The newest published checkpoint (C2SP tlog-checkpoint): with witnesses, the newest that their quorum cosigned."""
+    note = get_head(session).checkpoint if runtime.quorum is None else runtime.cosigned()
+    if note is None:
+        raise UnavailableError(
+            f"no checkpoint is published yet: {runtime.account().hold or 'witnesses are being asked'}"
+        )
+    return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/log/vkey", response_class=PlainTextResponse)
@@ -78,28 +83,29 @@ def show_consistency(session: SessionDep, _: ReaderDep, old_size: int) -> dict[s
 
 
 @router.get("/api/v1/log/proof", response_class=PlainTextResponse)
-def show_multi_proof(session: SessionDep, _: ReaderDep, indices: str) -> Response:
+def show_multi_proof(runtime: RuntimeDep, session: SessionDep, _: ReaderDep, indices: str) -> Response:
     """One proof for a set of entries (`indices=0-4,7`): what their inclusion proofs share stands in it once."""
-    return PlainTextResponse(Prover(session).multi_proof_text(parse_ranges(indices)))
+    ranges = parse_ranges(indices)
+    return PlainTextResponse(runtime.prover(session, newest=ranges[-1][-1]).multi_proof_text(ranges))
 
 
 @router.get("/api/v1/log/entries/{index}")
-def show_entry(index: int, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+def show_entry(index: int, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """One entry: its bytes, what it says, and its proof."""
-    return _entry(session, index)
+    return _entry(runtime, session, index)
 
 
 @router.get("/api/v1/log/lookup/{kind}/{key:path}")
-def look_up(kind: str, key: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+def look_up(kind: str, key: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """The newest entry of this kind and key, with proof and checkpoint."""
     if kind not in LOOKUP_KINDS:
         expected = " | ".join(LOOKUP_KINDS)
         raise MalformedError(f"kind: expected {expected}", FieldError("kind", kind, expected))
-    return _entry(session, find_index(session, kind, key))
+    return _entry(runtime, session, find_index(session, kind, key))
 
 
-def _entry(session: Any, index: int) -> dict[str, Any]:
-    prover = Prover(session)
+def _entry(runtime: Any, session: Any, index: int) -> dict[str, Any]:
+    prover = runtime.prover(session, newest=index)
     proof = prover.proof_text(index)
     data = read_entry(session, index)
     statement = parse_entry(data)
@@ -110,7 +116,7 @@ def _entry(session: Any, index: int) -> dict[str, Any]:
         "predicate": dict(statement.predicate),
         "index": index,
         "proof": proof,
-        "checkpoint": prover.head.checkpoint,
+        "checkpoint": prover.checkpoint,
     }
 
 

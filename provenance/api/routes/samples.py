@@ -14,7 +14,6 @@ from provenance.capture.evidence import sample_evidence
 from provenance.capture.sample import parse_samples
 from provenance.errors import FieldError, MalformedError
 from provenance.ledger.merkle import leaf_hash
-from provenance.ledger.prove import Prover
 from provenance.report.evidence import bundle_sample
 from provenance.store.log import find_content, get_statement, read_entry
 from provenance.store.samples import get_sample
@@ -76,10 +75,10 @@ def show_sample(index: int, session: SessionDep, _: ReaderDep) -> dict[str, Any]
 
 
 @router.get("/samples/{index}/proof", response_class=PlainTextResponse)
-def show_sample_proof(index: int, session: SessionDep, _: ReaderDep) -> Response:
+def show_sample_proof(index: int, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> Response:
     """The `.tlog-proof` of a sample (C2SP tlog-proof)."""
     get_sample(session, index)
-    return PlainTextResponse(Prover(session).proof_text(index))
+    return PlainTextResponse(runtime.prover(session, newest=index).proof_text(index))
 
 
 @router.get("/samples/{index}/evidence")
@@ -93,4 +92,5 @@ def show_sample_bundle(index: int, runtime: RuntimeDep, session: SessionDep, _: 
 @router.get("/samples/{index}/evidence.json")
 def show_sample_evidence(index: int, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """Everything that a browser needs to verify a sample by itself."""
-    return sample_evidence(session, runtime.ring, index)
+    prover = runtime.prover(session, newest=get_sample(session, index).batch_index)
+    return sample_evidence(session, runtime.ring, index, prover)

@@ -43,10 +43,26 @@ class KindCount:
 
 
 @dataclass(frozen=True)
+class WitnessRow:
+    """A witness of the policy: `size` and `cosigned_at` of its newest good cosignature, `problem` of its last answer."""
+
+    label: str
+    name: str
+    keyid: str
+    url: str | None
+    state: str
+    problem: str | None
+    size: int | None
+    cosigned_at: Time | None
+    asked_at: Time | None
+
+
+@dataclass(frozen=True)
 class LogPage(Page):
     """`/log`: is it complete and unaltered, and how to check that.
 
     `consistent` is this server's own check at `checked_at`, `problem` what it found; `growth_left_out` counts older appends.
+    With witnesses, `hold` says why publication is held, and `published_note` is the newest that they let go.
     """
 
     template: ClassVar[str] = "log/show.html"
@@ -65,6 +81,11 @@ class LogPage(Page):
     growth: Sequence[GrowthRow]
     growth_left_out: int
     kinds: Sequence[KindCount]
+    witnesses: Sequence[WitnessRow] = ()
+    published_note: str | None = None
+    published_size: int | None = None
+    hold: str | None = None
+    held_since: Time | None = None
 
 
 @dataclass(frozen=True)

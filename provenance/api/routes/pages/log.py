@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial, reduce
 from itertools import accumulate
 
@@ -11,14 +12,15 @@ from sqlmodel import Session
 from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.routes.pages.links import entry_url
 from provenance.api.routes.pages.sample import fill_proof
-from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature
+from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature, WitnessRow
 from provenance.attestation.envelope import parse_entry, parse_envelope
 from provenance.errors import MalformedError, NotFoundError, VerificationError
 from provenance.ledger.append import format_time
 from provenance.ledger.checkpoint import open_checkpoint
 from provenance.ledger.keys import KeyRing
 from provenance.ledger.merkle import node_hash, tree_root
-from provenance.ledger.prove import Prover
+from provenance.ledger.note import parse_vkey
+from provenance.ledger.quorum import Account, WitnessState
 from provenance.ledger.tiles import TileHashes
 from provenance.store.log import get_head, list_statements, load_tile, read_entry
 from provenance.store.pages import count_kinds, list_appends
@@ -43,7 +45,7 @@ def show_entry(index: int, asked: PageDep) -> Response:
 def fill_log(asked: Asked) -> LogPage:
     """The page of the log; the check of the checkpoint is made now."""
     head = get_head(asked.session)
-    problem = check_head(asked.session, asked.runtime.ring)
+    problem, account = check_head(asked.session, asked.runtime.ring), asked.runtime.account()
     appends, left_out = list_appends(asked.session, limit=SHOWN_APPENDS)
     return LogPage(
         origin=head.origin,
@@ -58,6 +60,11 @@ def fill_log(asked: Asked) -> LogPage:
         growth=[GrowthRow(size, count, root_at(asked.session, size).hex()) for size, count in appends],
         growth_left_out=left_out,
         kinds=[KindCount(kind, count) for kind, count in count_kinds(asked.session).items()],
+        witnesses=[_fill_witness(account, item) for item in account.witnesses],
+        published_note=asked.runtime.cosigned(),
+        published_size=account.published_size,
+        hold=account.hold,
+        held_since=_format_posix(account.held_since),
     )
 
 
@@ -107,9 +114,28 @@ def fill_entry(asked: Asked, index: int) -> EntryPage:
         subjects={item.name: next(iter(item.digest.values()), "") for item in statement.subjects},
         predicate=statement.predicate,
         signatures=[Signature(item.keyid, names.get(item.keyid)) for item in signatures],
-        proof=fill_proof(Prover(asked.session), index, entry),
+        proof=fill_proof(asked.runtime.prover(asked.session, newest=index), index, entry),
         page_url=entry_url(statement.kind, index, statement.predicate),
     )
+
+
+def _fill_witness(account: Account, item: WitnessState) -> WitnessRow:
+    key = parse_vkey(item.vkey)
+    return WitnessRow(
+        label=item.name,
+        name=key.name,
+        keyid=key.key_id.hex(),
+        url=item.url,
+        state=account.describe(item),
+        problem=item.problem,
+        size=item.size,
+        cosigned_at=_format_posix(item.cosigned_at),
+        asked_at=_format_posix(item.asked_at),
+    )
+
+
+def _format_posix(seconds: int | None) -> str | None:
+    return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
 
 
 def _fill_key(row: StatementRow) -> Key:

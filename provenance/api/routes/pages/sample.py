@@ -54,7 +54,7 @@ def fill_sample(asked: Asked, index: int) -> SamplePage:
         erased=words is None,
         uses=_fill_uses(asked, row, said["dataset"]),
         parents=[_fill_parent(parent) for parent in said["parents"]],
-        proof=fill_proof(Prover(session), index, entry),
+        proof=fill_proof(asked.runtime.prover(session, newest=index), index, entry),
         statement=entry.decode(),
         evidence_url=f"/api/v1/samples/{index}/evidence.json",
         bundle_url=f"/api/v1/samples/{index}/evidence",
@@ -66,14 +66,14 @@ def fill_sample(asked: Asked, index: int) -> SamplePage:
 def fill_proof(prover: Prover, index: int, entry: bytes) -> Proof:
     """The inclusion proof of an entry, each sibling with its side (RFC 9162, section 2.1.3.2)."""
     siblings = []
-    position, last = index, prover.head.size - 1
+    position, last = index, prover.size - 1
     for value in prover.inclusion(index):
         left = bool(position & 1) or position == last
         siblings.append(Sibling("left" if left else "right", value.hex()))
         while left and not position & 1 and position:
             position, last = position >> 1, last >> 1
         position, last = position >> 1, last >> 1
-    return Proof(index, prover.head.size, leaf_hash(entry).hex(), prover.head.root.hex(), siblings)
+    return Proof(index, prover.size, leaf_hash(entry).hex(), prover.root.hex(), siblings)
 
 
 def find_log_vkey(ring: KeyRing) -> str:
