@@ -25,7 +25,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "curation": "id:str",
         "decision": "id:str action:str student:map selection:map? log_size:int policy:map terms_digest:digest? "
         "verdict:verdict counts:map? classes:list answer_digest:digest",
-        "erasure": "id:str",
+        "erasure": "id:str phase:str reason:str requester:str approver:str? at:time count:int tokens:int "
+        "indices_digest:digest releases:list",
         "exception": "id:str",
         "key": "purpose:purpose name:str algorithm:str keyid:str valid_from:time valid_to:time? state:state",
         "model": "id:str provider:str name:str revision:str? weights_digest:digest? kind:str license:str? "

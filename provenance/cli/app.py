@@ -15,6 +15,7 @@ from provenance.cli import (
     capture,
     db,
     decide,
+    erase,
     importing,
     keys,
     log,
@@ -46,7 +47,7 @@ COMMANDS = (
 NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
-    "log": log.app, "keys": keys.app,
+    "log": log.app, "keys": keys.app, "erase": erase.app,
 }  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

@@ -23,8 +23,11 @@ def is_remote() -> bool:
 
 
 @contextmanager
-def open_client() -> Iterator[Client]:
+def open_client(*, own_token: bool = False) -> Iterator[Client]:
     """A client of the service that this command is about.
+
+    Embedded, whoever sits at the terminal gets a token of its own; with `own_token`, `PROVENANCE_TOKEN` is shown instead where
+    it is set, for what asks who a person is.
 
     Raises:
         UnavailableError: there is none and the server's packages are not installed.
@@ -37,8 +40,10 @@ def open_client() -> Iterator[Client]:
         return
     from provenance.cli.service import local_service
 
-    with local_service(local_settings()) as (url, token), Client(url, token, timeout_seconds=600.0) as client:
-        yield client
+    with local_service(local_settings()) as (url, token):
+        shown = (own_token and os.environ.get("PROVENANCE_TOKEN")) or token
+        with Client(url, shown, timeout_seconds=600.0) as client:
+            yield client
 
 
 def local_settings() -> Settings:

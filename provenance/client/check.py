@@ -110,6 +110,11 @@ def _check_state(known: Mapping[str, Any], manifest: Manifest) -> None:
     name, state = f"{manifest.value['name']}@{manifest.value['version']}", known.get("state")
     if state == "building":
         raise ConflictError(f"release {name} is still being built")
+    if erased := known.get("erased"):
+        raise DeniedError(
+            f"release {name} is {state}: it contains erased samples ({erased['samples']}, erasure {erased['erasure']})",
+            code=f"release-{state}",
+        )
     if state not in USABLE_STATES:
         raise DeniedError(
             f"release {name} is {state}; only {' or '.join(USABLE_STATES)} may be used", code=f"release-{state}"

@@ -19,11 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from provenance.canonical import sha256_digest
+from provenance.canonical import parse_json, sha256_digest
 from provenance.client.check import Keys, Manifest, check_manifest
 from provenance.client.fetch import fetch_files
 from provenance.client.rows import check_rows
-from provenance.errors import DigestMismatchError, FieldError, ManifestError, NotFoundError, UnavailableError
+from provenance.errors import (
+    DeniedError,
+    DigestMismatchError,
+    FieldError,
+    ManifestError,
+    NotFoundError,
+    UnavailableError,
+)
+from provenance.release.manifest import TOMBSTONE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,6 +116,7 @@ def _open(
 
         client = Client()
     if local:
+        _refuse_erased(folder)
         parts = (_read_small(folder / MANIFEST), _read_small(folder / ATTESTATION))
         manifest = check_manifest(*parts, keys, client, student, reference=None)
     elif client is None:
@@ -142,6 +151,16 @@ def _read_small(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise NotFoundError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _refuse_erased(folder: Path) -> None:
+    if (folder / TOMBSTONE).is_file():
+        said = parse_json(_read_small(folder / TOMBSTONE))
+        raise DeniedError(
+            f"{folder} contains erased samples ({said['samples']}, erasure {said['erasure']}): its data is gone since "
+            f"{said['at']}; release what is left again",
+            code="release-withdrawn",
+        )
 
 
 def _read_table(parquet: Any, folder: Path, item: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """The manifest of a release, and the dataset card that goes with it. Values in, values out.
 
 A release folder holds `manifest.json` (canonical JSON, what is signed), `attestation.json` (DSSE over the manifest and
-every shard), `README.md` (the dataset card) and `data/<split>-*.parquet`.
+every shard), `README.md` (the dataset card) and `data/<split>-*.parquet`; or `erased.json` in place of the data.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from provenance.canonical import canonical_bytes, parse_json
 from provenance.errors import FieldError, MalformedError, ManifestError
 
 FORMAT = "provenance-release/1"
+TOMBSTONE = "erased.json"  # stands in a folder whose data an erasure took away
 FIELDS = (
     "format", "id", "name", "version", "dataset", "student", "decision", "log_size", "counts", "conditions", "splits",
     "leaves_root", "index_set_digest", "files",

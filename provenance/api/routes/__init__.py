@@ -17,6 +17,7 @@ NOUNS = (
     "runs",
     "models",
     "reports",
+    "erasures",
     "log",
     "gateway",
     "pages",
