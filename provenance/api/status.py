@@ -57,6 +57,7 @@ STATUSES: dict[str, Status] = {
     "not-checked": Status("Not checked", *_UNCHECKED),
     "consistent": Status("Consistent", *_OK),
     "erased": Status("Erased", *_MUTE),
+    "requested": Status("Waits for approval", *_HELD),
     # keys
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),

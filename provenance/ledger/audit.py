@@ -7,7 +7,8 @@
  4. Signatures: entry 0 introduces the authority key, which signs the statements of all others; each envelope is signed
     by a key of the purpose that its kind asks for, on record before it and not ended before it.
  5. Batches: the samples right before a batch entry hash to the root that its collector signed.
- 6. Words: prompts and completions that were not erased open the commitments of their samples.
+ 6. Words: prompts and completions open the commitments of their samples; those that are gone are named by an erasure that
+    two people signed into the log.
 
 A failure hides no other: the pass goes on with what the tiles say. Nothing is changed.
 """
@@ -35,7 +36,8 @@ from provenance.ledger.findings import Audit
 from provenance.ledger.merkle import HASH_BYTES, leaf_hash, tree_root
 from provenance.ledger.note import VerifierKey
 from provenance.ledger.tiles import TILE_WIDTH
-from provenance.store.log import find_tile, get_head
+from provenance.store.log import find_content, find_tile, get_head
+from provenance.store.ranges import IndexSet, parse_runs
 from provenance.store.segment import read_item, unpack_segment
 from provenance.store.tables import ContentSegment, EntrySegment, LogHead
 
@@ -86,6 +88,9 @@ class _Pass:
         self._keys: dict[str, _Key] = {}
         self._open: list[tuple[int, bytes]] = []  # samples that no batch has closed yet, with their leaf hashes
         self._tile: tuple[int, bytes] = (-1, b"")
+        self._asked: dict[str, int] = {}  # erasure -> the entry that asked for it, beside which its list lies
+        self._agreed: dict[str, str] = {}  # erasure that was approved -> digest of its list
+        self._gone: list[int] = []  # samples without words
 
     def run(self, vkeys: Sequence[VerifierKey], signed: tuple[int, bytes] | None) -> Audit:
         self._check_checkpoint(vkeys, signed)
@@ -99,6 +104,7 @@ class _Pass:
             first = self._open[0][0]
             self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
         self._check_root()
+        self._check_erased()
         return self._audit
 
     # 1
@@ -204,6 +210,8 @@ class _Pass:
         else:
             self._check_signature(index, statement.kind, envelope)
         self._audit.signatures += 1
+        if statement.kind == "erasure":
+            self._take_erasure(index, statement.predicate)
         if statement.kind == "batch":
             self._check_batch(index, statement.predicate)
         elif self._open:
@@ -253,24 +261,25 @@ class _Pass:
     # 6
     def _check_words(self, start: int, entries: Sequence[bytes | None]) -> None:
         row = self._session.get(ContentSegment, start)
-        if row is None:
-            return
-        words = _read_all(row.frames, row.count)
-        self._session.expunge(row)
+        words = _read_all(row.frames, row.count) if row else []
+        if row is not None:
+            self._session.expunge(row)
+        words += [b""] * (len(entries) - len(words))
         for index, (entry, item) in enumerate(zip(entries, words, strict=False), start):
             try:
-                self._check_opening(entry, item)
+                self._check_opening(index, entry, item)
             except (ProvenanceError, *_MALFORMED) as exc:
                 detail = exc.detail if isinstance(exc, ProvenanceError) else f"malformed: {exc}"
                 self._audit.add(6, index, f"the words of entry {index} do not open its commitments: {detail}")
 
-    def _check_opening(self, entry: bytes | None, item: bytes | None) -> None:
-        if item == b"":
-            self._audit.erased += 1
-            return
+    def _check_opening(self, index: int, entry: bytes | None, item: bytes | None) -> None:
         said = parse_entry(entry or b"")
         if said.kind != "sample":
             return  # the text of terms and the like: its statement names its digest, and it is no secret
+        if item == b"":
+            self._audit.erased += 1
+            self._gone.append(index)
+            return
         if item is None:
             raise StatementError("they cannot be read")
         words = orjson.loads(item)
@@ -278,6 +287,27 @@ class _Pass:
             salt = bytes.fromhex(words[f"{name}_salt"])
             verify_commitment(said.predicate[f"{name}_commitment"], domain, salt, canonical_bytes(words[name]))
         self._audit.words += 1
+
+    def _take_erasure(self, index: int, said: Mapping[str, Any]) -> None:
+        if said["phase"] == "requested":
+            self._asked.setdefault(said["id"], index)
+        elif said["approver"] not in (None, said["requester"]):
+            self._agreed[said["id"]] = said["indices_digest"]
+
+    def _check_erased(self) -> None:
+        granted = [found for key in self._agreed if (found := self._load_list(key)) is not None]
+        for index in self._gone:
+            if not any(index in indices for indices in granted):
+                self._audit.add(6, index, f"the words of entry {index} are gone, and no erasure on record names it")
+
+    def _load_list(self, key: str) -> IndexSet | None:
+        """The samples of an erasure, if the list that is stored is the one that was signed."""
+        try:
+            content = find_content(self._session, self._asked[key])
+            found = parse_runs(content["runs"] if content else [])
+        except (ProvenanceError, *_UNREADABLE, *_MALFORMED):
+            return None
+        return found if found.digest == self._agreed[key] else None
 
 
 def _read_all(frames: bytes, count: int) -> list[bytes | None]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from provenance.api.routes.pages import (
     decisions,
+    erasures,
     log,
     models,
     overview,
@@ -19,5 +20,5 @@ from provenance.api.routes.pages import (
 )
 
 router = APIRouter(include_in_schema=False)
-for _noun in (overview, samples, sources, policies, decisions, releases, runs, models, reports, log, search):
+for _noun in (overview, samples, sources, policies, decisions, releases, runs, models, reports, erasures, log, search):
     router.include_router(_noun.router)
