@@ -24,7 +24,7 @@ from tests.dashboard_run import RUN, STEPS, loss_at
 PAGES = [
     "/", "/samples", "/samples?teacher=openai%2Fgpt-4o&verdict=deny", "/samples?q=gpt", "/sources", "/sources/openai",
     "/policies", "/decisions", "/releases", "/releases/tutor@1", "/releases/tutor-gpt4o@1", "/runs", f"/runs/{RUN}",
-    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/log", "/search?q=tutor",
+    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/erasures", "/log", "/search?q=tutor",
 ]  # fmt: skip
 
 
@@ -219,7 +219,7 @@ def test_an_empty_record_shows_how_to_begin(tmp_path: Path) -> None:
         html = empty.get("/").text
         assert "The record holds no samples yet" in html
         assert "provenance capture" in html
-        for path in ("/samples", "/releases", "/runs", "/models", "/reports", "/decisions"):
+        for path in ("/samples", "/releases", "/runs", "/models", "/reports", "/decisions", "/erasures"):
             page = empty.get(path)
             assert page.status_code == 200
             assert 'class="empty' in page.text
@@ -245,6 +245,18 @@ def test_the_log_page_shows_roots_that_were_signed(dashboard: Dashboard) -> None
     assert page["growth"][-1]["size"] == page["size"]
     assert page["growth"][-1]["root"] == page["root"]
     assert sum(item["entries"] for item in page["kinds"]) == page["size"]
+
+
+def test_an_erasure_that_waits_is_a_task_and_shows_whom_it_waits_for(dashboard: Dashboard) -> None:
+    page = dashboard.get(f"/erasures/{dashboard.erasure}.json").json()
+    assert (page["state"], page["samples"], page["rows"]) == (
+        "requested", 1, [{"first": dashboard.hostile, "last": dashboard.hostile, "samples": 1}],
+    )  # fmt: skip
+    html = dashboard.get(f"/erasures/{dashboard.erasure}").text
+    assert "<script>alert" not in html
+    assert f"provenance erase approve {dashboard.erasure}" in html
+    tasks = dashboard.get("/index.json").json()["tasks"]
+    assert f"/erasures/{dashboard.erasure}" in [task["act"]["url"] for task in tasks]
 
 
 def test_an_exact_id_leads_straight_to_its_page(dashboard: Dashboard) -> None:
