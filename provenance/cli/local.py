@@ -53,3 +53,23 @@ def read_keys(settings: Settings) -> tuple[KeyRecord, ...]:
     from provenance.ledger.keys import read_index
 
     return read_index(settings.data_dir / "keys")[1]
+
+
+@contextmanager
+def hold_alone(purpose: str) -> Iterator[Settings]:
+    """The local data directory while no service or other command uses it.
+
+    Raises:
+        ConflictError: somebody does; named with process and address.
+    """
+    settings = local_settings()
+    from provenance.cli.service import COMMAND, hold
+    from provenance.settings import prepare_data_dir
+
+    prepare_data_dir(settings.data_dir)
+    held = hold(settings.data_dir, purpose)
+    try:
+        held.announce(COMMAND, None)
+        yield settings
+    finally:
+        held.release()
