@@ -21,7 +21,7 @@ from provenance.store.log import get_head
 from provenance.store.session import read_session
 from provenance.verify import verify
 from tests.cli.inprocess import run_command, run_json
-from tests.service import make_sample
+from tests.service import STUDENT, make_sample
 
 pytestmark = pytest.mark.slow
 
@@ -208,3 +208,19 @@ def test_what_cannot_be_changed_is_said_and_changes_nothing(
     done = run_command("keys", *arguments, data_dir=data)
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert (data / "keys" / "keys.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("good", "code"), [("after", 0), ("before", 6)])
+def test_a_release_that_a_revoked_key_attested_is_taken_below_its_last_good_size_only(
+    data: Path, good: str, code: int
+) -> None:
+    student = data.parent / "student.json"
+    student.write_bytes(orjson.dumps(STUDENT))
+    before = size_of(data)
+    run_json("release", "create", "math", "--student", str(student), "--name", "math", data_dir=data)
+    size = size_of(data) if good == "after" else before
+    (key,) = active(data, "release")
+    run_json("keys", "revoke", key, "--reason", "copied", "--last-good-size", str(size), data_dir=data)
+    done = run_command("release", "verify", "math@1", data_dir=data)
+    assert done.returncode == code, done.stderr
+    assert log_is_clean(data)["ok"] is (good == "after")
