@@ -6,6 +6,7 @@ Order of use: `list_segments` -> `erase_segment` for each, in transactions of th
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import closing
 from typing import Any
@@ -20,8 +21,8 @@ from provenance.store.tables import ContentSegment, Idempotency
 
 FORGOTTEN = "erased"
 REWRITTEN_TABLES = "content_segment, idempotency"
-CHECKPOINT_SECONDS = 60.0
-BUSY_MILLISECONDS = 5_000
+CHECKPOINT_SECONDS, PAUSE_SECONDS = 600.0, 1.0
+BUSY_MILLISECONDS = 1_000  # of waiting for readers at a time: writers wait too meanwhile
 
 
 def list_segments(session: Session, erased: IndexSet) -> list[int]:
@@ -82,9 +83,15 @@ def compact_database(engine: Engine) -> None:
         return
     with closing(engine.raw_connection()) as pooled:
         raw: Any = pooled.driver_connection
-        raw.execute("VACUUM")
+        try:
+            raw.execute("VACUUM")
+        except sqlite3.OperationalError as exc:
+            raise UnavailableError(
+                f"the database could not be written anew (it needs room for a copy of itself): {exc}; the words are out of its "
+                "tables, not yet out of its files"
+            ) from exc
         (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
-        raw.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")  # a checkpoint holds writers off while it waits
+        raw.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         try:
             _empty_write_ahead_log(raw)
         finally:
@@ -99,4 +106,4 @@ def _empty_write_ahead_log(raw: Any) -> None:
                 f"readers kept {answer[1]} pages of the database's write-ahead log for {CHECKPOINT_SECONDS:.0f} s; the words "
                 "are out of its tables, not yet out of its files"
             )
-        time.sleep(0.1)
+        time.sleep(PAUSE_SECONDS)

@@ -44,7 +44,7 @@ def get_erasure(session: Session, identifier: str) -> dict[str, Any]:
         "requested_at": phases[0].predicate["at"],
         "ended_at": said["at"] if said["phase"] == DONE else None,
         "entries": [{"phase": row.predicate["phase"], "index": row.index} for row in phases],
-        "progress": job.progress if job else {},
+        "progress": job.progress if job and said["phase"] != DONE else {},
         "error": job.error if job and job.state == FAILED else None,
     }
 

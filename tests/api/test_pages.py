@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from provenance.demo.run import STUDENT
 from provenance.ledger.merkle import node_hash
 from provenance.release.bundle import parse_bundle
+from provenance.store import content
 from provenance.store.session import write_session
 from provenance.verify import verify
 from tests.dashboard import HOSTILE, LIVE_RUN, Dashboard, serve, serve_filled
@@ -259,9 +261,20 @@ def test_an_erasure_that_waits_is_a_task_and_shows_whom_it_waits_for(dashboard: 
     assert f"/erasures/{dashboard.erasure}" in [task["act"]["url"] for task in tasks]
 
 
+def test_whoever_watches_a_run_does_not_hold_up_an_erasure(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "CHECKPOINT_SECONDS", 5.0)
+    with httpx.stream("GET", f"{dashboard.url}/api/v1/runs/{LIVE_RUN}/events", timeout=30) as stream:
+        assert next(stream.iter_lines()).startswith("id: 0")
+        content.compact_database(dashboard.runtime.engine)
+
+
 def test_an_exact_id_leads_straight_to_its_page(dashboard: Dashboard) -> None:
     answer = dashboard.get(f"/search?q={dashboard.blocked_decision}")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/decisions/{dashboard.blocked_decision}")
+    answer = dashboard.get(f"/search?q={dashboard.erasure}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/erasures/{dashboard.erasure}")
     assert dashboard.get("/search?q=tutor").status_code == 200
     assert "Nothing in the record matches" in dashboard.get("/search?q=zzzz").text
 

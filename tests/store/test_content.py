@@ -100,6 +100,18 @@ def test_what_another_program_freed_without_overwriting_it_goes_too(sqlite_url: 
     engine.dispose()
 
 
+def test_what_keeps_the_database_from_being_written_anew_is_named(sqlite_url: str) -> None:
+    engine = make_engine(sqlite_url)
+    fill(engine, [300])
+    with closing(engine.raw_connection()) as pooled:
+        pooled.driver_connection.execute("PRAGMA busy_timeout = 50")  # type: ignore[union-attr]  # sqlite3's own
+    with closing(sqlite3.connect(str(engine.url.database), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="could not be written anew"):
+            compact_database(engine)
+    engine.dispose()
+
+
 def test_a_reader_of_the_old_state_is_waited_for_and_then_named(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 from provenance.api.rendering import quote_segment
 
-_PAGES = {"decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms"}
+_PAGES = {
+    "decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms", "erasure": "erasures",
+}  # fmt: skip
 
 
 def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None:

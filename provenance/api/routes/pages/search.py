@@ -21,7 +21,7 @@ from provenance.store.tables import StatementRow
 
 router = APIRouter()
 SHOWN_HITS = 50
-ID_KINDS = ("decision", "release", "run", "model", "report", "student", "policy", "terms", "capture")
+ID_KINDS = ("decision", "release", "run", "model", "report", "student", "policy", "terms", "capture", "erasure")
 MIN_PREFIX = 3
 
 
