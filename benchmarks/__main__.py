@@ -1,153 +1,99 @@
-"""Run every benchmark, print the table, write `out/bench.json`."""
+"""Run the benchmarks, print a table for each section, write `out/bench.json`; `--help` lists what can be chosen."""
 
 from __future__ import annotations
 
-import itertools
+import argparse
 import json
+import os
+import platform
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import pymerkle
-import rfc8785
-from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.material import NOW, make_body, make_samples
-from benchmarks.measure import Result, compare, measure
-from benchmarks.naive import open_naive, record_naively
-from provenance.canonical import canonical_bytes, parse_json
-from provenance.capture.sample import parse_samples
-from provenance.ledger.audit import audit_log
-from provenance.ledger.edge import TileEdge
-from provenance.ledger.merkle import leaf_hash
-from provenance.ledger.prove import Prover
-from provenance.policy.decide import decide, decide_classes
-from provenance.runtime import Runtime, open_runtime
-from provenance.settings import Settings
-from provenance.store.log import get_head
-from provenance.store.samples import count_classes
-from provenance.store.session import read_session
+from benchmarks import decisions, gate, http, ledger
+from benchmarks.measure import Options, Result
+from benchmarks.table import print_section
 
-BATCH = 1000
-BATCHES = 20
-STUDENT = {
-    "name": "bench",
-    "use": "commercial",
-    "distribution": "none",
-    "purpose": "general-assistant",
-    "competes_with": [],
+SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
+    "ledger": ("The log", ledger.run),
+    "gate": ("The policy gate by fact class", gate.run),
+    "decisions": ("Single decisions", decisions.run),
+    "http": ("Decisions over HTTP", http.run),
 }
+QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batches=2, classes=40, questions=60)
 
 
-def main() -> int:
-    results: list[Result] = []
-    with tempfile.TemporaryDirectory() as name, Console().status("measuring") as status:
-        for what, found in _benchmarks(Path(name)):
-            status.update(what)
-            results.extend(found)
-    _print(results)
-    path = Path("out/bench.json")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([asdict(result) for result in results], indent=1))
+def main(arguments: list[str] | None = None) -> int:
+    """Measure what was asked for."""
+    asked = _parse(arguments)
+    console = Console(width=None if os.isatty(1) else 190)
+    options = QUICK if asked.quick else Options()
+    if asked.size:
+        options = replace(options, sizes=tuple(asked.size))
+    options = replace(
+        options, postgres_up_to=0 if asked.no_postgres else (asked.postgres_up_to or options.postgres_up_to)
+    )
+    found: dict[str, list[Result]] = {}
+    for name in asked.only or SECTIONS:
+        title, run = SECTIONS[name]
+        found[name] = _measure(console, title, run, options)
+        print_section(console, title, found[name])
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(_report(options, found), indent=1) + "\n")
+    console.print(f"How to read this: benchmarks/README.md. All figures: {asked.out}")
     return 0
 
 
-def _benchmarks(folder: Path) -> Iterator[tuple[str, list[Result]]]:
-    values = [parse_json(line) for line in make_body(BATCH).split(b"\n")]
-    yield "canonical bytes", compare(
-        "canonical bytes", "samples", BATCH, lambda: [canonical_bytes(value) for value in values],
-        baseline="rfc8785", theirs=lambda: [rfc8785.dumps(value) for value in values],
-    )  # fmt: skip
-    entries = [canonical_bytes(value) for value in values]
-    yield "tree", compare(
-        "leaf hashes, tree and root", "entries", BATCH, lambda: _grow(entries),
-        baseline="pymerkle", theirs=lambda: _grow_pymerkle(entries),
-    )  # fmt: skip
-    runtime = open_runtime(Settings(data_dir=folder / "data", key_passphrase=SecretStr("bench")), lambda: NOW)
-    try:
-        yield "record", _record(runtime, folder)
-        yield "log", list(_read(runtime))
-    finally:
-        runtime.close()
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measurements beside their baselines.")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="this section; may stand several times")
+    parser.add_argument(
+        "--size", action="append", type=_count, help="samples for the gate, as 1e6; may stand several times"
+    )
+    parser.add_argument("--postgres-up-to", type=_count, help="the greatest size that PostgreSQL is filled to [1e6]")
+    parser.add_argument("--no-postgres", action="store_true", help="SQLite alone")
+    parser.add_argument(
+        "--quick", action="store_true", help="everything once, at sizes that prove nothing but that it runs"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/bench.json"), help="where the figures go [out/bench.json]"
+    )
+    return parser.parse_args(arguments)
 
 
-def _grow(entries: list[bytes]) -> bytes:
-    edge = TileEdge()
-    edge.extend([leaf_hash(entry) for entry in entries])
-    return edge.root()
+def _count(text: str) -> int:
+    value = float(text)
+    if not 1 <= value <= 1e9 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of 1 to 1e9")
+    return int(value)
 
 
-def _grow_pymerkle(entries: list[bytes]) -> bytes:
-    tree = pymerkle.InmemoryTree(algorithm="sha256")
-    for entry in entries:
-        tree.append_entry(entry)
-    root: bytes = tree.get_state()
-    return root
+def _measure(
+    console: Console, title: str, run: Callable[[Options, Path], Iterator[Result]], options: Options
+) -> list[Result]:
+    results = []
+    shown = console.status(title) if console.is_terminal else nullcontext()
+    with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder, shown as status:
+        for line in run(options, Path(folder)):
+            results.append(line)
+            if status is None:
+                console.print(f"{title}: {line.name.strip()}", highlight=False)
+            else:
+                status.update(f"{title}: {len(results)} measured, after {line.name.strip()}")
+    return results
 
 
-def _record(runtime: Runtime, folder: Path) -> list[Result]:
-    numbers, naive_numbers = itertools.count(), itertools.count(10_000)
-    naive = open_naive(folder)
-
-    def ours() -> None:
-        for _ in range(BATCHES):
-            samples = parse_samples(make_body_once(next(numbers)), now=NOW, lines=True)
-            runtime.recorder.record(samples, source="api")
-
-    def theirs() -> None:
-        for _ in range(2):
-            record_naively(naive, make_body_once(next(naive_numbers)))
-
-    bodies: dict[int, bytes] = {}
-
-    def make_body_once(number: int) -> bytes:
-        return bodies.setdefault(number % BATCHES, make_body(BATCH, number % BATCHES))
-
-    for number in range(BATCHES):
-        make_body_once(number)
-    mine = measure("parse, sign, append, durable (batches of 1,000)", "samples", BATCH * BATCHES, ours)[0]
-    other = measure("naive: pydantic, rfc8785, Ed25519 each, ORM", "samples", BATCH * 2, theirs)[0]
-    ratio, cpu = mine.per_second / other.per_second, mine.per_cpu_second / other.per_cpu_second
-    return [Result(mine.name, mine.unit, mine.per_second, mine.per_cpu_second, other.name, ratio, cpu), other]
-
-
-def _read(runtime: Runtime) -> Iterator[Result]:
-    single = make_samples(1)[0]
-    facts = {"teacher": {"provider": "openai", "model": "gpt-4o", "route": "api"}, "generated_at": "2026-03-01"}
-    with read_session(runtime.engine) as session:
-        size = get_head(session).size
-        prover = Prover(session)
-        step = max(1, size // 500)
-        indices = range(0, size, step)
-        name = f"inclusion proof in a log of {size:,}"
-        yield measure(name, "proofs", len(indices), lambda: [prover.inclusion(i) for i in indices])[0]
-        counts = count_classes(session, single.dataset, {}, size)
-        samples = sum(count.samples for count in counts)
-
-        def gate() -> None:
-            found = count_classes(session, single.dataset, {}, size)
-            classes = [(item.digest, item.facts, item.samples, item.tokens) for item in found]
-            decide_classes(classes, STUDENT, "train", catalogue=runtime.catalogue, pack=runtime.pack)
-
-        yield measure(f"gate over {samples:,} samples in {len(counts)} classes", "samples", samples, gate)[0]
-        yield measure("full audit of the log", "entries", size, lambda: audit_log(session, runtime.ring.vkeys))[0]
-    yield measure(
-        "single decision with remedies", "decisions", 20,
-        lambda: [decide(facts, STUDENT, catalogue=runtime.catalogue, pack=runtime.pack) for _ in range(20)],
-    )[0]  # fmt: skip
-
-
-def _print(results: list[Result]) -> None:
-    table = Table("what", "per second", "per CPU second", "against", "times", "CPU times")
-    for result in results:
-        ratio = "" if result.ratio is None else f"{result.ratio:.1f}"
-        cpu = "" if result.cpu_ratio is None else f"{result.cpu_ratio:.1f}"
-        rates = (f"{result.per_second:,.0f} {result.unit}", f"{result.per_cpu_second:,.0f}")
-        table.add_row(result.name, *rates, result.baseline or "", ratio, cpu)
-    Console().print(table)
+def _report(options: Options, found: dict[str, list[Result]]) -> dict[str, object]:
+    return {
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "load": os.getloadavg(),
+        "options": asdict(options),
+        "sections": {name: [asdict(line) for line in lines] for name, lines in found.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -29,13 +29,21 @@ class RequestBody(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unfit(cls, data: Any) -> Any:
-        # Lone surrogates and integers beyond 2^53 have no canonical form; JSON writes the null character as an escape.
-        if b"\\u0000" in canonical_bytes(data).replace(b"\\\\", b""):
-            expected = "text without null characters"
-            raise MalformedError(
-                f"the body holds a null character; expected {expected}", FieldError("body", None, expected)
-            )
-        return data
+        return refuse_unfit(data)
+
+
+def refuse_unfit(data: Any) -> Any:
+    """The data, if a log and every database can hold it.
+
+    Raises:
+        MalformedError: it holds what has no canonical form (lone surrogates, integers beyond 2^53), or a null character.
+    """
+    if b"\\u0000" in canonical_bytes(data).replace(b"\\\\", b""):  # JSON writes the null character as an escape
+        expected = "text without null characters"
+        raise MalformedError(
+            f"the body holds a null character; expected {expected}", FieldError("body", None, expected)
+        )
+    return data
 
 
 class BodyLimit:
@@ -110,3 +118,8 @@ def read_json(body: Annotated[bytes, Depends(read_body)]) -> Any:
         MalformedError: it is not.
     """
     return parse_json(body)
+
+
+def read_fit_json(value: Annotated[Any, Depends(read_json)]) -> Any:
+    """The body as JSON that can be logged as it is; see `refuse_unfit`."""
+    return refuse_unfit(value)

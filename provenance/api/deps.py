@@ -17,7 +17,7 @@ from provenance.errors import AuthenticationError, FieldError, ForbiddenError, M
 from provenance.ledger.append import format_time
 from provenance.runtime import Runtime
 from provenance.store.session import read_session
-from provenance.store.tokens import find_token
+from provenance.store.tokens import TERMINAL_PREFIX, find_token
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": frozenset({"read"}),
@@ -47,6 +47,19 @@ class Actor:
         if scope not in self.scopes:
             able = ", ".join(role for role, scopes in ROLES.items() if scope in scopes)
             raise ForbiddenError(f"the role {self.role} may not {scope}; these may: {able}")
+
+    def require_person(self, act: str) -> None:
+        """Refuse the passing token of a command that works embedded: nobody can tell whose hands are at that terminal.
+
+        Raises:
+            ForbiddenError: says what to do instead.
+        """
+        if self.name.startswith(TERMINAL_PREFIX):
+            raise ForbiddenError(
+                f"to {act} needs the token of a named person, as its two approvers must differ from each other and from "
+                "whoever asked; a command without PROVENANCE_TOKEN speaks for whoever sits at the terminal. Make one for "
+                "each person (`provenance token create --name NAME --role ROLE`) and set PROVENANCE_TOKEN"
+            )
 
 
 def get_runtime(request: Request) -> Runtime:

@@ -56,8 +56,14 @@ STATUSES: dict[str, Status] = {
     "not-verified": Status("Not verified", *_WARN),
     "not-checked": Status("Not checked", *_UNCHECKED),
     "consistent": Status("Consistent", *_OK),
+    "looked-at": Status("Looked at", *_OK),
+    "open": Status("Nobody has looked", *_WARN),
     "erased": Status("Erased", *_MUTE),
-    "requested": Status("Waits for approval", *_HELD),
+    # agreements, exceptions and erasures
+    "requested": Status("Requested", *_HELD),
+    "expired": Status("Expired", *_MUTE),
+    "refused": Status("Refused", *_BAD),
+    "pending": Status("Not yet in force", *_MUTE),
     # keys
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),

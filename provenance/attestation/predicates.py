@@ -2,7 +2,8 @@
 
 - A form is a list of `field:type`; `?` after the type allows null (not known). A field that is missing is an error:
   unknown is written, never left out. Further fields are free, so that version 1 can grow.
-- Types: `str` (not empty), `int` (a count, never negative), `bool`, `list`, `map`, `digest`, `time` (RFC 3339, UTC, Z).
+- Types: `str` (not empty), `int` (a count, never negative), `bool`, `list`, `map`, `digest`, `day` (YYYY-MM-DD), `time`
+  (RFC 3339, UTC, Z).
 - `PURPOSES` names the one key that signs a kind; samples are signed through their batch.
 """
 
@@ -19,7 +20,8 @@ from provenance.errors import FieldError, MalformedError, StatementError
 FORMS: Mapping[str, str] = MappingProxyType(
     {
         "access": "actor:str act:str target:str? reason:str? at:time",
-        "agreement": "id:str",
+        "agreement": "id:str step:agreement-step provider:str parties:list models:list routes:list actions:list "
+        "students:list document_digest:digest valid_from:day valid_to:day? actor:str at:time reason:str?",
         "batch": "capture:str collector:str count:int root:digest",
         "capture": "id:str dataset:str collector:str opened_at:time code:map? source:str?",
         "curation": "id:str",
@@ -27,7 +29,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "verdict:verdict counts:map? classes:list answer_digest:digest",
         "erasure": "id:str phase:str reason:str requester:str approver:str? at:time count:int tokens:int "
         "indices_digest:digest releases:list",
-        "exception": "id:str",
+        "exception": "id:str step:exception-step request_digest:digest reason:str? scope:map? expires_on:day? "
+        "actor:str at:time",
         "key": "purpose:purpose name:str algorithm:str keyid:str valid_from:time valid_to:time? state:state",
         "model": "id:str provider:str name:str revision:str? weights_digest:digest? kind:str license:str? "
         "parents:list run:str? conditions:list",
@@ -75,6 +78,10 @@ KEY_STATES = ("active", "retired", "revoked")
 VERDICTS = ("allow", "allow-with-conditions", "review", "deny")
 EVIDENCE_GRADES = ("claimed", "declared", "recorded", "replayed")
 
+AGREEMENT_STEPS = ("made", "revoked")
+EXCEPTION_STEPS = ("request", "approve", "refuse", "revoke")
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z\Z")
 
 
@@ -137,6 +144,9 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
         "digest": _is_digest,
         "files": _is_files,
         "time": lambda value: isinstance(value, str) and _TIME.match(value) is not None,
+        "day": lambda value: isinstance(value, str) and _DAY.match(value) is not None,
+        "agreement-step": lambda value: value in AGREEMENT_STEPS,
+        "exception-step": lambda value: value in EXCEPTION_STEPS,
         "verdict": lambda value: value in VERDICTS,
         "grade": lambda value: value in EVIDENCE_GRADES,
         "purpose": lambda value: value in KEY_PURPOSES,

@@ -24,6 +24,7 @@ from provenance.attestation.envelope import parse_entry
 from provenance.attestation.facts import fact_class_digest, sample_facts
 from provenance.attestation.statement import Statement, Subject, format_statement
 from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, SALT_BYTES, canonical_bytes, commit, sha256_digest
+from provenance.capture.opened import check_belongs
 from provenance.capture.sample import Sample
 from provenance.errors import FieldError, MalformedError
 from provenance.ledger.append import Draft, Receipt, format_time, make_draft
@@ -73,26 +74,40 @@ class Recorder:
     _captures: dict[tuple[str, str], _Capture] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def record(self, samples: Sequence[Sample], *, source: str, idempotency_key: str | None = None) -> Receipt:
+    def record(
+        self,
+        samples: Sequence[Sample],
+        *,
+        source: str,
+        idempotency_key: str | None = None,
+        capture: Mapping[str, Any] | None = None,
+    ) -> Receipt:
         """Append `samples` and the collector's attestation over them; returns once they are durable.
 
         `source` says through which door they came: import | api | sdk | cli | gateway. It sets their evidence grade.
 
+        `capture` is the generation run that the samples belong to, as it was logged; by default the pipeline's stay at this
+        door is one.
+
         The receipt counts the samples and the batch entry, which stands at `first_index + count - 1`.
 
         Raises:
-            MalformedError: no sample.
+            MalformedError: no sample, or one that the capture does not name.
             StatementError: a sample whose facts do not fit into an entry.
-            ConflictError: the Idempotency-Key stands for another request.
+            ConflictError: the Idempotency-Key stands for another request, or the capture was closed.
         """
         if not samples:
             raise MalformedError("there is no sample to record", FieldError("samples", 0, "at least one sample"))
         # Salts differ at each try, so a request is known by what it says, not by its entries.
-        request = _request_digest(samples, source) if idempotency_key else None
+        request = _request_digest(samples, source, capture) if idempotency_key else None
         if idempotency_key and request and self.find_replay:
             receipt = self.find_replay(idempotency_key, request)
             if receipt is not None:
                 return receipt
+        if capture is not None:
+            check_belongs(samples, capture)
+            named = {capture["dataset"]: _Capture(dict(capture), logged=True)}
+            return self.append(self._draft(samples, source, named, (idempotency_key, request)))
         captures = {name: self._capture(name, source) for name in {sample.dataset for sample in samples}}
         draft = self._draft(samples, source, captures, (idempotency_key, request))
         for name in captures:  # after the draft: a request that is refused leaves nothing in the log
@@ -193,5 +208,6 @@ class Recorder:
         return envelope, parse_entry(envelope)
 
 
-def _request_digest(samples: Sequence[Sample], source: str) -> str:
-    return sha256_digest(canonical_bytes([source, [msgspec.to_builtins(sample) for sample in samples]]))
+def _request_digest(samples: Sequence[Sample], source: str, capture: Mapping[str, Any] | None) -> str:
+    named = [] if capture is None else [capture["id"]]
+    return sha256_digest(canonical_bytes([source, [msgspec.to_builtins(sample) for sample in samples], *named]))

@@ -12,10 +12,12 @@ import typer
 
 from provenance import __version__
 from provenance.cli import (
+    agreement,
     capture,
     db,
     decide,
     erase,
+    exception,
     importing,
     keys,
     log,
@@ -46,6 +48,7 @@ COMMANDS = (
 )  # fmt: skip
 NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
+    "agreement": agreement.app, "exception": exception.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
     "log": log.app, "keys": keys.app, "erase": erase.app,
 }  # fmt: skip

@@ -23,11 +23,11 @@ def is_remote() -> bool:
 
 
 @contextmanager
-def open_client(*, own_token: bool = False) -> Iterator[Client]:
+def open_client(*, as_person: bool = False) -> Iterator[Client]:
     """A client of the service that this command is about.
 
-    Embedded, whoever sits at the terminal gets a token of its own; with `own_token`, `PROVENANCE_TOKEN` is shown instead where
-    it is set, for what asks who a person is.
+    Embedded it holds a passing token of the terminal's; `as_person` lets it speak with `PROVENANCE_TOKEN`, where that is set,
+    for acts that must be somebody's in particular.
 
     Raises:
         UnavailableError: there is none and the server's packages are not installed.
@@ -41,8 +41,8 @@ def open_client(*, own_token: bool = False) -> Iterator[Client]:
     from provenance.cli.service import local_service
 
     with local_service(local_settings()) as (url, token):
-        shown = (own_token and os.environ.get("PROVENANCE_TOKEN")) or token
-        with Client(url, shown, timeout_seconds=600.0) as client:
+        own = os.environ.get("PROVENANCE_TOKEN") if as_person else None
+        with Client(url, own or token, timeout_seconds=600.0) as client:
             yield client
 
 

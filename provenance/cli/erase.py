@@ -41,7 +41,7 @@ def erase(
         if reason is None:
             raise MalformedError("--reason: expected why the text must go", FieldError("reason", None, "a reason"))
         body["reason"] = reason
-    with open_client(own_token=True) as client:
+    with open_client(as_person=True) as client:
         said = client.post("/api/v1/erasures/preview" if dry_run else "/api/v1/erasures", body)
     if as_json:
         print_json(said)
@@ -58,7 +58,7 @@ def approve(
     as_json: JsonOption = False,
 ) -> None:
     """Agree to an erasure, as another person than the one who asked; PROVENANCE_TOKEN says who you are."""
-    with open_client(own_token=True) as client:
+    with open_client(as_person=True) as client:
         made = client.post(f"/api/v1/erasures/{identifier}/approve")
         said = wait_for(client, made["status_url"], "erasure") if wait else client.get(made["status_url"])
     if as_json:

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from provenance.cli import import_dpi
 from provenance.cli.capture import Row, check_rows, fill, make_defaults, read_rows, send
 from provenance.cli.files import read_bytes
+from provenance.cli.import_ota import ota
 from provenance.cli.output import JsonOption, print_fields, print_json, print_line, say
 from provenance.errors import FieldError, MalformedError, NotFoundError, UnavailableError
 
-app = typer.Typer(help="Import samples that others made.", no_args_is_help=True)
+app = typer.Typer(help="Import samples and facts that others made.", no_args_is_help=True)
 PAIRS = (
     ("prompt", "completion"), ("prompt", "response"), ("question", "answer"), ("instruction", "output"),
     ("instruction", "response"), ("query", "response"), ("input", "output"),
@@ -25,11 +27,15 @@ KEPT = frozenset((
     "teacher", "generated_at", "generated_in", "parameters", "usage", "request_id", "finish_reason", "prompt_origin",
     "parents", "human_contribution", "external_id", "role", "account", "dataset",
 ))  # fmt: skip
+app.command("ota")(ota)
 
 
 @app.callback()
 def explain() -> None:
-    """Import samples that others made."""
+    """Import samples and facts that others made."""
+
+
+app.command("dpi")(import_dpi.dpi)
 
 
 @app.command("hf")

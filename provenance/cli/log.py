@@ -63,14 +63,19 @@ def _audit() -> Any:
 
 @app.command("proof")
 def proof(
-    index: Annotated[int, typer.Argument(help="Index of the entry.", min=0)],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the .tlog-proof to this file.")] = None,
+    indices: Annotated[str, typer.Argument(help="Index of the entry; or several, such as 0-4,7.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the proof to this file.")] = None,
 ) -> None:
-    """Print the inclusion proof of an entry (`.tlog-proof`)."""
+    """Print the inclusion proof of an entry (`.tlog-proof`), or one proof for a set of entries."""
+    from provenance.ledger.multiproof import parse_ranges
+
+    ranges = parse_ranges(indices)
     with read_database() as (_, session):
         from provenance.ledger.prove import Prover
 
-        text = Prover(session).proof_text(index)
+        prover = Prover(session)
+        single = len(ranges) == 1 and ranges[0].start + 1 == ranges[0].stop
+        text = prover.proof_text(ranges[0].start) if single else prover.multi_proof_text(ranges)
     if output is None:
         typer.echo(text, nl=False)
     else:

@@ -91,6 +91,8 @@ def print_error(exc: ProvenanceError, *, as_json: bool) -> None:
         )
     if isinstance(exc, DeniedError) and exc.decision is not None:
         for reason in exc.decision.get("reasons") or []:
+            if reason.get("lifted_by"):
+                continue
             sys.stderr.write(
                 show_plain(
                     f"  {reason.get('effect')}: {reason.get('document')} {reason.get('clause')}: {reason.get('text')}\n"

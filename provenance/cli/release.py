@@ -89,7 +89,7 @@ def verify(
     keys: Annotated[Path | None, typer.Option(help="Keys that you trust, as `keys list --json` prints them.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a release: attestation, state, files, entries, words. With --keys a folder needs no service."""
+    """Check a release: attestation, state, files, entries, words, log. With --keys a folder needs no service."""
     from provenance.cli.files import read_list
     from provenance.client.release import verify_release
 
@@ -187,7 +187,7 @@ def _print_verified(manifest: Mapping[str, Any], where: Any, *, as_json: bool) -
     print_line(
         f"verified: {manifest['name']}@{manifest['version']}, {rows:,} samples in {len(manifest['files'])} files"
     )
-    say(f"{where}: signature, state, files, entries and words hold")
+    say(f"{where}: signature, state, files, entries, words and log proof hold")
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ import typer
 
 from provenance.cli.connect import local_settings
 from provenance.cli.output import JsonOption, print_json, print_line, say
+from provenance.cli.service import open_listener
 from provenance.errors import ConflictError, FieldError, MalformedError, SettingsError, UnavailableError
 
 
@@ -82,7 +83,7 @@ def _Announcing(config: Any, announce: Callable[[], None], url: str, data_dir: P
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return open_listener(host, port, family)
     except (OSError, OverflowError) as exc:
         number = getattr(exc, "errno", None)
         if number == errno.EADDRINUSE:

@@ -2,6 +2,7 @@
 
 - The holder of the lock is a `provenance serve`, or a command that works embedded. Two would take up each other's jobs.
 - The lock file names the holder's address, so that a command beside a running service talks to that.
+- A command that holds the lock waits for its visitors before it ends: it takes its address back, then the visitors' lock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from provenance.settings import Settings
 
-LOCK_FILE = "service.lock"
+LOCK_FILE, VISITORS_FILE = "service.lock", "service.visitors"
 COMMAND, SERVE = "command", "serve"
 WAIT_FOR_COMMAND_SECONDS = 10.0
 START_SECONDS = 60.0
@@ -93,11 +94,11 @@ def local_service(settings: Settings) -> Iterator[tuple[str, str]]:
     from provenance.settings import prepare_data_dir
 
     prepare_data_dir(settings.data_dir)
-    held, url = _find(settings.data_dir)
-    if held is None:
-        with _temporary_token(settings) as token:
-            yield str(url), token
-        return
+    with ExitStack() as visit:
+        held, url = _find(settings.data_dir, visit)
+        if held is None:
+            yield str(url), visit.enter_context(_temporary_token(settings))
+            return
     try:
         with _embedded(settings, held) as url, _temporary_token(settings) as token:
             yield url, token
@@ -105,7 +106,8 @@ def local_service(settings: Settings) -> Iterator[tuple[str, str]]:
         held.release()
 
 
-def _find(data_dir: Path) -> tuple[Hold | None, str | None]:
+def _find(data_dir: Path, visit: ExitStack) -> tuple[Hold | None, str | None]:
+    """The lock, or the address of a service that lasts as long as `visit`."""
     deadline = time.monotonic() + WAIT_FOR_COMMAND_SECONDS
     start_deadline = time.monotonic() + START_SECONDS
     while True:
@@ -115,11 +117,34 @@ def _find(data_dir: Path) -> tuple[Hold | None, str | None]:
         other = read_holder(data_dir)
         url = other.get("url")
         # A short command is waited for: its service ends with it. A long one (a training) is talked to.
-        if url and (other.get("kind") == SERVE or time.monotonic() >= deadline):
+        if url and other.get("kind") == SERVE:
             return None, url
+        if url and time.monotonic() >= deadline:
+            visit.enter_context(_visitors_lock(data_dir, fcntl.LOCK_SH))
+            if read_holder(data_dir).get("url") == url:
+                return None, url
+            visit.close()
         if time.monotonic() >= start_deadline:
             raise UnavailableError(f"process {other.get('pid', 'unknown')} holds {data_dir} and does not answer")
         time.sleep(0.05)
+
+
+def open_listener(host: str, port: int, family: int = socket.AF_INET) -> socket.socket:
+    """A listening socket whose connections send each answer at once.
+
+    asyncio says so only for sockets that it makes itself; without it the second packet of an answer waits for the client's
+    delayed acknowledgement, 40 ms of every request.
+    """
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
+    return listener
+
+
+@contextmanager
+def _visitors_lock(data_dir: Path, kind: int) -> Iterator[None]:
+    with (data_dir / VISITORS_FILE).open("ab") as file:
+        fcntl.flock(file, kind)
+        yield
 
 
 @contextmanager
@@ -129,7 +154,7 @@ def _embedded(settings: Settings, held: Hold) -> Iterator[str]:
     from provenance.api.app import create_app
     from provenance.runtime import open_runtime
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = open_listener("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_app(open_runtime(settings))
     config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="on", timeout_graceful_shutdown=5)
@@ -141,7 +166,9 @@ def _embedded(settings: Settings, held: Hold) -> Iterator[str]:
         held.announce(COMMAND, url)
         yield url
     finally:
-        server.should_exit = True
+        held.announce(COMMAND, None)
+        with _visitors_lock(settings.data_dir, fcntl.LOCK_EX):
+            server.should_exit = True
         thread.join(timeout=30)
         listener.close()
 
@@ -163,12 +190,12 @@ def _temporary_token(settings: Settings) -> Iterator[str]:
     """A token of the person at this terminal, who may read keys and database anyway; it ends with the command."""
     from provenance.ledger.append import format_time
     from provenance.store.session import make_engine, write_session
-    from provenance.store.tokens import create_token, revoke_token
+    from provenance.store.tokens import TERMINAL_PREFIX, create_token, revoke_token
 
     now = datetime.now(UTC)
     expires = format_time(now + timedelta(days=7))
     engine = make_engine(settings.resolved_database_url)
-    name = f"terminal-{os.getpid()}-{os.urandom(4).hex()}"
+    name = f"{TERMINAL_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
     try:
         with write_session(engine) as session:
             _, secret = create_token(session, name=name, role="admin", now=format_time(now), expires_at=expires)

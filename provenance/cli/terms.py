@@ -9,9 +9,13 @@ import typer
 
 from provenance.cli.connect import is_remote, local_settings, open_client
 from provenance.cli.output import JsonOption, print_fields, print_json, print_line, print_table
+from provenance.cli.review import app as review_app
+from provenance.cli.review import history
 from provenance.errors import NotFoundError
 
 app = typer.Typer(help="Terms of providers, as the catalogue holds them.", no_args_is_help=True)
+app.add_typer(review_app, name="review")
+app.command("history")(history)
 COLUMNS = ("id", "provider", "title", "version", "effective_from", "effective_to", "verified")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,22 @@ from provenance.errors import (
     DeniedError,
     DigestMismatchError,
     FieldError,
+    InclusionError,
+    MalformedError,
     ManifestError,
     NotFoundError,
     SignatureError,
 )
-from provenance.release.manifest import parse_manifest
+from provenance.ledger.multiproof import format_ranges, make_ranges, open_multi_proof
+from provenance.ledger.note import parse_vkey
+from provenance.release.manifest import LOG_PROOF, parse_manifest
 
 if TYPE_CHECKING:
     from provenance.client.client import Client
 
 USABLE_STATES = ("allowed", "partial")
 _PATH = re.compile(r"data/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\.parquet")
-Keys = Iterable[Mapping[str, Any]]
+Keys = Collection[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,16 @@ class Manifest:
 def check_manifest(
     data: bytes,
     envelope: bytes,
-    keys: Keys | None,
+    keys: Keys,
     client: Client | None,
     student: str | None,
     *,
     reference: str | None,
+    ask_entry: bool = False,
 ) -> Manifest:
     """Check a manifest and its attestation; with a `client`, state and student too.
+
+    `ask_entry`: the keys are the service's own, so its word on where the release stands in the log counts for revoked ones.
 
     Raises:
         ManifestError: it is not a release's manifest.
@@ -61,11 +68,9 @@ def check_manifest(
     """
     manifest = Manifest(data, _parse(data))
     named, entry = manifest.value, None
-    if keys is None and client is not None:
-        keys = client.get("/api/v1/keys")
-        if any(key.get("state") == "revoked" for key in keys):
-            entry = client.get(f"/api/v1/releases/{named['id']}").get("entry")
-    _check_attestation(manifest, envelope, keys or (), entry)
+    if ask_entry and client is not None and any(key.get("state") == "revoked" for key in keys):
+        entry = client.get(f"/api/v1/releases/{named['id']}").get("entry")
+    _check_attestation(manifest, envelope, keys, entry)
     if reference not in (None, named["id"], f"{named['name']}@{named['version']}"):
         raise DigestMismatchError(
             f"asked for release {reference}, got {named['name']}@{named['version']} ({named['id']})"
@@ -74,6 +79,33 @@ def check_manifest(
         _check_state(client.get(f"/api/v1/releases/{named['id']}"), manifest)
     _check_student(named.get("student"), student, client)
     return manifest
+
+
+def check_log_proof(text: str, leaves: Mapping[int, bytes], keys: Keys) -> None:
+    """Check that the entries of a release, neither more nor less, stand in a log that one of `keys` signs.
+
+    Args:
+        text: the release's `log-proof.txt`.
+        leaves: leaf hash of every entry that the release holds, by index.
+        keys: as `keys list --json` prints them; those of purpose `log` count.
+    Raises:
+        SignatureError: no log key is known, or none of them signed the checkpoint.
+        InclusionError: the proof is about other entries, or they are not in the log.
+        ManifestError: it is no proof.
+    """
+    vkeys = [parse_vkey(key["vkey"]) for key in keys if key.get("vkey") and key.get("state") != "revoked"]
+    if not vkeys:
+        raise SignatureError("no log key is known: give `keys`, or a service to ask")
+    indices = sorted(leaves)
+    try:
+        ranges, checkpoint = open_multi_proof(text, [leaves[index] for index in indices], vkeys)
+    except MalformedError as exc:
+        raise ManifestError(f"{LOG_PROOF} is not a proof: {exc.detail}") from exc
+    if ranges != make_ranges(indices):
+        said, held = format_ranges(ranges), format_ranges(make_ranges(indices))
+        raise InclusionError(
+            f"{LOG_PROOF} is about other entries of {checkpoint.origin}", FieldError("indices", said[:90], held[:90])
+        )
 
 
 def _parse(data: bytes) -> Mapping[str, Any]:

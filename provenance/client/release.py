@@ -5,6 +5,7 @@
  3. Files: each has the digest and size of the manifest. What is parsed are the bytes that were hashed.
  4. Rows: the entries hash to the manifest's leaves root, and say what the columns say; prompt and completion open
     the commitments of their entry.
+ 5. Log: exactly these entries, neither more nor less, stand in the log at their indices, under its signed checkpoint.
 
 A folder is checked alike; without a service its state cannot be asked, and the keys to trust must be handed in.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from provenance.canonical import parse_json, sha256_digest
-from provenance.client.check import Keys, Manifest, check_manifest
+from provenance.client.check import Keys, Manifest, check_log_proof, check_manifest
 from provenance.client.fetch import fetch_files
 from provenance.client.rows import check_rows
 from provenance.errors import (
@@ -31,7 +32,7 @@ from provenance.errors import (
     NotFoundError,
     UnavailableError,
 )
-from provenance.release.manifest import TOMBSTONE
+from provenance.release.manifest import LOG_PROOF, TOMBSTONE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024
 MANIFEST, ATTESTATION = "manifest.json", "attestation.json"
+_SMALL_FILES = {MANIFEST: "manifest", ATTESTATION: "attestation", LOG_PROOF: "proof"}
 
 
 def load_release(
@@ -61,8 +63,9 @@ def load_release(
         client: the service to ask; the one of the environment without it.
         cache_dir: where downloaded files are kept; they are checked each time.
     Raises:
-        SignatureError: the attestation is not by a release key.
+        SignatureError: the attestation is not by a release key, or the checkpoint not by a log key.
         DigestMismatchError: manifest, file, entry or words were altered.
+        InclusionError: the entries are not exactly those that stand in the log.
         DeniedError: the release is blocked, withdrawn, recalled, or for another student.
         UnavailableError: the service does not answer, or `datasets` is not installed.
     """
@@ -82,21 +85,19 @@ def pull_release(client: Client, release: str, folder: Path, *, student: str | N
     """Fetch a release into `folder`, checked as `load_release` does; the answer is its manifest."""
     where = f"/api/v1/releases/{release}"
     found = _open(release, student, None, client, folder, exact=True)
-    for name in ("manifest", "attestation"):
-        (folder / f"{name}.json").write_bytes(client.get_bytes(f"{where}/{name}"))
+    for name, data in found.small_files.items():
+        (folder / name).write_bytes(data)
     (folder / "README.md").write_bytes(client.get_bytes(f"{where}/card"))
-    check_manifest(
-        (folder / MANIFEST).read_bytes(), (folder / ATTESTATION).read_bytes(), None, client, student, reference=release
-    )
     return found.manifest.value
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A release that was checked, with its tables by path."""
+    """A release that was checked: its tables by path, and the bytes of its small files by name."""
 
     manifest: Manifest
     tables: Mapping[str, Any]
+    small_files: Mapping[str, bytes]
 
 
 def _open(
@@ -115,22 +116,31 @@ def _open(
         from provenance.client.client import Client
 
         client = Client()
+    ask_entry = keys is None
+    if keys is None and client is not None:
+        keys = client.get("/api/v1/keys")
     if local:
         _refuse_erased(folder)
-        parts = (_read_small(folder / MANIFEST), _read_small(folder / ATTESTATION))
-        manifest = check_manifest(*parts, keys, client, student, reference=None)
+        small = {name: _read_small(folder / name) for name in _SMALL_FILES}
+        reference = None
     elif client is None:
         raise NotFoundError(f"there is no folder {folder}, and no service to ask for a release of this name")
     else:
         where = f"/api/v1/releases/{release}"
-        parts = (client.get_bytes(f"{where}/manifest"), client.get_bytes(f"{where}/attestation"))
-        manifest = check_manifest(*parts, keys, client, student, reference=str(release))
+        small = {name: client.get_bytes(f"{where}/{page}") for name, page in _SMALL_FILES.items()}
+        reference = str(release)
+    keys = keys or ()
+    manifest = check_manifest(
+        small[MANIFEST], small[ATTESTATION], keys, client, student, reference=reference, ask_entry=ask_entry
+    )
+    if client is not None and not local:
         base = cache if cache is not None else platformdirs.user_cache_path("provenance") / "releases"
         folder = base if exact else base / manifest.digest.removeprefix("sha256:")
-        fetch_files(client, where, manifest, folder)
+        fetch_files(client, f"/api/v1/releases/{release}", manifest, folder)
     tables = {item["path"]: _read_table(parquet, folder, item) for item in manifest.value["files"]}
-    check_rows(manifest.value, tables)
-    return _Opened(manifest, tables)
+    leaves = check_rows(manifest.value, tables)
+    check_log_proof(small[LOG_PROOF].decode(errors="replace"), leaves, keys)
+    return _Opened(manifest, tables, small)
 
 
 def _require(name: str) -> Any:

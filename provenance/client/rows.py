@@ -24,8 +24,8 @@ COLUMNS = (
 ROWS_AT_ONCE = 1000
 
 
-def check_rows(manifest: Mapping[str, Any], tables: Mapping[str, Any]) -> None:
-    """Check every row of `tables` (path -> Arrow table) against the manifest.
+def check_rows(manifest: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[int, bytes]:
+    """Check every row of `tables` (path -> Arrow table) against the manifest; the answer is the leaf hash of each entry.
 
     Raises:
         DigestMismatchError: an entry, its words or the set of entries is not what was released.
@@ -49,6 +49,7 @@ def check_rows(manifest: Mapping[str, Any], tables: Mapping[str, Any]) -> None:
     digest = sha256_digest(canonical_bytes(indices))
     if digest != manifest["index_set_digest"]:
         raise DigestMismatchError(f"the index set is {digest}; the manifest says {manifest['index_set_digest']}")
+    return leaves
 
 
 def _rows(table: Any, path: str) -> Iterator[dict[str, Any]]:

@@ -74,7 +74,9 @@ def _by_teacher(decision: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[
 
 
 def _because(answer: Mapping[str, Any]) -> str:
-    reasons = [reason for reason in answer["reasons"] if reason["effect"] != "permit"] or answer["reasons"]
+    reasons = [
+        reason for reason in answer["reasons"] if reason["effect"] != "permit" and "lifted_by" not in reason
+    ] or answer["reasons"]
     lines = [f"{reason['document']}, clause {reason['clause']}, by {reason['route']}" for reason in reasons[:1]]
     lines += [f"unmet: {item['requirement']}" for item in answer["conditions"] if item["status"] == "unmet"]
     return "\n".join(lines)

@@ -4,7 +4,7 @@
 - `(level, index)` names the complete subtree over the leaves `[index << level, (index + 1) << level)`; its hash never
   changes once the tree covers it. A proof is made of such hashes alone: `read(level, index)` hands them out, from an
   array, a table or tile files alike.
-- The ragged right end of a tree (sizes that are no power of two) is folded from complete subtrees, in `_range_hash`.
+- The ragged right end of a tree (sizes that are no power of two) is folded from complete subtrees, in `range_hash`.
 
 Order of use: `RightEdge.extend` when appending, `inclusion_proof` and `consistency_proof` when asked, `verify_*` by
 everybody who does not trust the log.
@@ -155,7 +155,7 @@ def inclusion_proof(index: int, size: int, read: ReadHash) -> list[Hash]:
         if sibling < last:
             proof.append(read(level, sibling))
         elif sibling == last:  # the last node of a level may be ragged
-            proof.append(_range_hash(sibling << level, size, read))
+            proof.append(range_hash(sibling << level, size, read))
         # else: the node itself is the last of its level, without a sibling, and moves up as it is
         node, last, level = node >> 1, last >> 1, level + 1
     return proof
@@ -182,22 +182,25 @@ def consistency_proof(old_size: int, new_size: int, read: ReadHash) -> list[Hash
 def _subproof(old: int, begin: int, end: int, read: ReadHash, *, known: bool) -> list[Hash]:
     """SUBPROOF(m, D[begin:end], b) of RFC 9162, section 2.1.4.1; `old` counts from `begin`."""
     if old == end - begin:
-        return [] if known else [_range_hash(begin, end, read)]
-    half = _split(end - begin)
+        return [] if known else [range_hash(begin, end, read)]
+    half = split_size(end - begin)
     if old <= half:
-        return [*_subproof(old, begin, begin + half, read, known=known), _range_hash(begin + half, end, read)]
+        return [*_subproof(old, begin, begin + half, read, known=known), range_hash(begin + half, end, read)]
     return [
         *_subproof(old - half, begin + half, end, read, known=False),
-        _range_hash(begin, begin + half, read),
+        range_hash(begin, begin + half, read),
     ]
 
 
-def _split(count: int) -> int:
-    """The greatest power of two below `count`."""
+def split_size(count: int) -> int:
+    """The greatest power of two below `count`: where a tree of `count` leaves is divided.
+
+    Source: RFC 9162, section 2.1.1.
+    """
     return 1 << (count - 1).bit_length() - 1
 
 
-def _range_hash(begin: int, end: int, read: ReadHash) -> Hash:
+def range_hash(begin: int, end: int, read: ReadHash) -> Hash:
     """The tree hash over leaves [begin, end), where `begin` starts a subtree that is wide enough."""
     parts: list[Hash] = []
     while begin < end:

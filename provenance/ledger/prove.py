@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from sqlmodel import Session
 
 from provenance.errors import NotFoundError
 from provenance.ledger.merkle import Hash, MemoryTree, consistency_proof, inclusion_proof, leaf_hash
+from provenance.ledger.multiproof import MultiProof, format_multi_proof, multi_proof
 from provenance.ledger.proof import TlogProof, format_proof
 from provenance.ledger.tiles import TileHashes
 from provenance.store.log import get_head, iterate_entries, load_tile
@@ -34,6 +36,15 @@ class Prover:
     def proof_text(self, index: int) -> str:
         """The `.tlog-proof` of entry `index`: index, siblings, checkpoint."""
         return format_proof(TlogProof(index, tuple(self.inclusion(index)), self.head.checkpoint))
+
+    def multi_proof_text(self, ranges: Sequence[range]) -> str:
+        """The proof for all entries of `ranges` at once: indices, the other subtrees, checkpoint.
+
+        Raises:
+            MalformedError: the set is empty, or reaches outside the log.
+        """
+        path = multi_proof(ranges, self.head.size, self._hashes.read)
+        return format_multi_proof(MultiProof(tuple(ranges), tuple(path), self.head.checkpoint))
 
     def consistency(self, old_size: int) -> list[Hash]:
         """The proof that the log of `old_size` entries is a prefix of this one."""

@@ -37,7 +37,9 @@ def format_answer(
         "not_legal_advice": True,
     }
     if outcome.agreements:
-        answer["agreements"] = outcome.agreements
+        answer["agreements"] = list(dict.fromkeys(outcome.agreements))
+    if outcome.exceptions:
+        answer["exceptions"] = outcome.exceptions
     return answer
 
 

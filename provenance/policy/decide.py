@@ -14,6 +14,7 @@ from typing import Any
 
 from provenance.errors import FieldError, MalformedError
 from provenance.policy.answer import format_answer
+from provenance.policy.exception import PolicyException, list_covering
 from provenance.policy.inputs import validate_action, validate_agreement, validate_sample_facts, validate_student
 from provenance.policy.judge import Outcome, judge
 from provenance.policy.pack import Pack
@@ -21,6 +22,7 @@ from provenance.policy.unblock import Again, Judge, find_drops, find_remedies
 from provenance.policy.verdict import PERMITTING, VERDICTS, Verdict, strictest
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.days import parse_day
+from provenance.terms.resolve import known
 
 
 def decide(
@@ -30,6 +32,7 @@ def decide(
     action: str = "train",
     at: dt.date | str | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
+    exceptions: Sequence[PolicyException] = (),
     catalogue: Catalogue,
     pack: Pack,
     today: dt.date | None = None,
@@ -39,19 +42,24 @@ def decide(
     """The answer to a what-if, in the contract's shape.
 
     Args:
-        at: the day for which is decided; agreements must be valid on it. The terms stay those of the sample's day.
+        at: the day for which is decided; agreements must be valid on it, and without it no exception lifts anything. The
+            terms stay those of the sample's day.
+        exceptions: those on record. One that is scoped to fact classes lifts nothing here: a sample of a what-if is in none.
         today: with it (or else `at`), a sample from the future is refused; nothing here reads a clock.
     Raises:
         MalformedError: a fact is misspelt, mistyped or in the future; its `errors` name each.
     """
-    day = _as_day(at)
+    day = parse_at(at)
     validate_action(action)
     validate_sample_facts(sample, today=today or day)
     _validate_parties(student, agreements)
 
     def judge_one(changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]) -> Outcome:
         offered = [*agreements, *extra]
-        return judge(sample, changed, action, at=day, agreements=offered, catalogue=catalogue, pack=pack)
+        covering = list_covering(exceptions, sample, changed, action, dataset=known(sample.get("dataset")), day=day)
+        return judge(
+            sample, changed, action, at=day, agreements=offered, exceptions=covering, catalogue=catalogue, pack=pack
+        )
 
     def again(changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]) -> Judge:
         found = judge_one(changed, extra)
@@ -110,53 +118,58 @@ def decide_classes(
     *,
     at: dt.date | str | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
+    exceptions: Sequence[PolicyException] = (),
+    dataset: str | None = None,
     catalogue: Catalogue,
     pack: Pack,
     log_size: int | None = None,
     remedies: bool = True,
 ) -> ReleaseDecision:
-    """Decide over fact classes `(digest, facts, samples, tokens)`; no class at all is `review`."""
-    day = _as_day(at)
+    """Decide over fact classes `(digest, facts, samples, tokens)` of `dataset`; no class at all is `review`."""
+    day = parse_at(at)
     validate_action(action)
     _validate_parties(student, agreements)
     for _, facts, _, _ in classes:
         validate_sample_facts(facts)
 
     def judge_class(
-        facts: Mapping[str, Any], changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]
+        digest: str, facts: Mapping[str, Any], changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]
     ) -> Outcome:
         offered = [*agreements, *extra]
-        return judge(facts, changed, action, at=day, agreements=offered, catalogue=catalogue, pack=pack)
+        covering = list_covering(exceptions, facts, changed, action, dataset=dataset, fact_class=digest, day=day)
+        return judge(
+            facts, changed, action, at=day, agreements=offered, exceptions=covering, catalogue=catalogue, pack=pack
+        )
 
-    outcomes = [judge_class(facts, student, ()) for _, facts, _, _ in classes]
+    outcomes = [judge_class(digest, facts, student, ()) for digest, facts, _, _ in classes]
     whole = _whole(outcomes)
     worst_first = sorted(zip(classes, outcomes, strict=True), key=lambda pair: -VERDICTS.index(pair[1].verdict))
 
     def again(changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]) -> Judge:
         left = 0
         verdict: Verdict = "allow"
-        for (_, facts, _, _), _ in worst_first:
-            found = judge_class(facts, changed, extra)
+        for (digest, facts, _, _), _ in worst_first:
+            found = judge_class(digest, facts, changed, extra)
             left, verdict = left + found.left, strictest((verdict, found.verdict))
             if verdict not in PERMITTING and VERDICTS.index(verdict) >= VERDICTS.index(whole.verdict):
                 break  # no better than now: the other classes cannot make it so
         return Judge(verdict, left)
 
-    known: dict[str, list[dict[str, Any]]] = {}
+    asked: dict[str, list[dict[str, Any]]] = {}
 
-    def own(facts: Mapping[str, Any], outcome: Outcome) -> list[dict[str, Any]]:
+    def own(digest: str, facts: Mapping[str, Any], outcome: Outcome) -> list[dict[str, Any]]:
         """What would unblock one class, or meet its conditions; classes that are alike are asked once."""
         if not remedies or (outcome.verdict in PERMITTING and not outcome.left):
             return []
         alike = repr((outcome.verdict, outcome.reasons, outcome.conditions))
-        if alike not in known:
+        if alike not in asked:
 
             def retry(changed: Mapping[str, Any], extra: Sequence[Mapping[str, Any]]) -> Judge:
-                found = judge_class(facts, changed, extra)
+                found = judge_class(digest, facts, changed, extra)
                 return Judge(found.verdict, found.left)
 
-            known[alike] = find_remedies(facts, student, action, outcome, retry, at=day)
-        return known[alike]
+            asked[alike] = find_remedies(facts, student, action, outcome, retry, at=day)
+        return asked[alike]
 
     answers = tuple(
         ClassAnswer(
@@ -164,7 +177,9 @@ def decide_classes(
             facts,
             samples,
             tokens,
-            format_answer(outcome, facts, own(facts, outcome), catalogue=catalogue, pack=pack, log_size=log_size),
+            format_answer(
+                outcome, facts, own(digest, facts, outcome), catalogue=catalogue, pack=pack, log_size=log_size
+            ),
         )
         for (digest, facts, samples, tokens), outcome in zip(classes, outcomes, strict=True)
     )
@@ -199,6 +214,7 @@ def _whole(outcomes: Sequence[Outcome]) -> Outcome:
             (whole.reasons, outcome.reasons),
             (whole.unknown, outcome.unknown),
             (whole.agreements, outcome.agreements),
+            (whole.exceptions, outcome.exceptions),
         ):
             fresh = [item for item in items if repr(item) not in seen]
             seen.update(repr(item) for item in fresh)
@@ -213,7 +229,12 @@ def _validate_parties(student: Mapping[str, Any], agreements: Sequence[Mapping[s
         validate_agreement(agreement)
 
 
-def _as_day(at: dt.date | str | None) -> dt.date | None:
+def parse_at(at: dt.date | str | None) -> dt.date | None:
+    """The day that a question is asked for, however it was written.
+
+    Raises:
+        MalformedError: it is no day.
+    """
     if isinstance(at, str):
         try:
             return parse_day(at)

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import FieldError, MalformedError
 from provenance.policy.decide import ClassAnswer, decide_classes
+from provenance.policy.lifts import load_lifts
 from provenance.policy.pack import Pack
 from provenance.store.index import CLASS_PREFIX
 from provenance.store.samples import ClassCount, count_classes
@@ -78,21 +79,23 @@ def ask_gate(
     catalogue: Catalogue,
     pack: Pack,
     now: datetime,
-    agreements: Sequence[Mapping[str, Any]] = (),
 ) -> GateAnswer:
-    """Judge every fact class of the selection.
+    """Judge every fact class of the selection, with the agreements and exceptions that the log holds.
 
     Raises:
         NotFoundError: there is no such dataset.
         MalformedError: the selection holds no sample, or too many classes for one decision.
     """
     counts = select_classes(session, question.dataset, question.selection, question.log_size)
+    held = load_lifts(session, now.date(), log_size=question.log_size)
     decided = decide_classes(
         [(count.digest, count.facts, count.samples, count.tokens) for count in counts],
         question.student,
         question.action,
         at=now.date(),
-        agreements=agreements,
+        agreements=held.agreements,
+        exceptions=held.exceptions,
+        dataset=question.dataset,
         catalogue=catalogue,
         pack=pack,
         log_size=question.log_size,
@@ -144,5 +147,7 @@ def decision_predicate(
             [item.digest[:CLASS_PREFIX], item.verdict, count.samples, count.tokens]
             for count, item in zip(gate.counts, gate.classes, strict=True)
         ],
+        "agreements": list(gate.answer.get("agreements", ())),
+        "exceptions": list(gate.answer.get("exceptions", ())),
         "answer_digest": sha256_digest(canonical_bytes(gate.content())),
     }

@@ -191,7 +191,7 @@ def _sample_fields(today: dt.date | None) -> Fields:
 
 def validate_sample_facts(facts: Any, *, today: dt.date | None = None) -> None:
     """Refuse sample facts that are misspelt, mistyped or in the future; text is let through and never read."""
-    errors = _check_object(facts, _sample_fields(today), "sample")
+    errors = check_fields(facts, _sample_fields(today), "sample")
     teacher = facts.get("teacher") if isinstance(facts, Mapping) else None
     if isinstance(facts, Mapping):
         if teacher is None or teacher == "unknown":
@@ -202,33 +202,34 @@ def validate_sample_facts(facts: Any, *, today: dt.date | None = None) -> None:
                 for name in ("provider", "model")
                 if teacher.get(name) is None
             )
-    _raise("sample facts", errors)
+    refuse("sample facts", errors)
 
 
 def validate_student(facts: Any) -> None:
     """Refuse student facts that are misspelt or mistyped."""
-    _raise("student facts", _check_object(facts, STUDENT_FIELDS, "student"))
+    refuse("student facts", check_fields(facts, STUDENT_FIELDS, "student"))
 
 
 def validate_agreement(facts: Any) -> None:
     """Refuse an agreement that is misspelt, mistyped, names no provider, or ends before it begins."""
-    errors = _check_object(facts, AGREEMENT_FIELDS, "agreement")
+    errors = check_fields(facts, AGREEMENT_FIELDS, "agreement")
     if not errors:
         if not facts.get("provider"):
             errors.append(FieldError("agreement.provider", facts.get("provider"), "the provider that agreed"))
         begins, ends = facts.get("valid_from"), facts.get("valid_to")
         if begins and ends and "unknown" not in (begins, ends) and parse_day(begins) > parse_day(ends):
             errors.append(FieldError("agreement.valid_to", ends, f"a day not before valid_from ({begins})"))
-    _raise("agreement", errors)
+    refuse("agreement", errors)
 
 
 def validate_action(action: Any) -> None:
     """Refuse an action that no rule knows."""
     if action not in ACTIONS:
-        _raise("action", [FieldError("action", action, "one of " + ", ".join(ACTIONS))])
+        refuse("action", [FieldError("action", action, "one of " + ", ".join(ACTIONS))])
 
 
-def _check_object(value: Any, fields: Fields, place: str) -> list[FieldError]:
+def check_fields(value: Any, fields: Fields, place: str) -> list[FieldError]:
+    """What is misspelt or mistyped in an object; a fact that is missing or "unknown" is neither."""
     if not isinstance(value, Mapping):
         return [FieldError(place, value, "an object")]
     errors: list[FieldError] = []
@@ -240,13 +241,14 @@ def _check_object(value: Any, fields: Fields, place: str) -> list[FieldError]:
         elif item is None or item == "unknown":
             continue
         elif isinstance(check, Mapping):
-            errors.extend(_check_object(item, check, where))
+            errors.extend(check_fields(item, check, where))
         elif (expected := check(item)) is not None:
             errors.append(FieldError(where, item, f'{expected}, or "unknown"'))
     return errors
 
 
-def _raise(what: str, errors: list[FieldError]) -> None:
+def refuse(what: str, errors: list[FieldError]) -> None:
+    """Raise what was found, if anything was; the message names the first."""
     if errors:
         first = errors[0]
         shown = first.to_json()["value"]

@@ -1,6 +1,7 @@
 """Judge one sample for one student under every candidate that may bind: facts to rules, rules to one outcome.
 
-The order to read: `judge` (every candidate) -> `_evaluate` (one set of candidates) -> `_merge`.
+The order to read: `judge` (every candidate) -> `_evaluate` (one set of candidates) -> `_speak` (what exceptions lift)
+-> `_merge`. Exceptions are applied last, to reasons that the rules have given: what they lift is seen, and nothing else is.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
 
+from provenance.policy.exception import PolicyException, is_liftable
 from provenance.policy.facts import Case, Facts, compute_facts, student_attributes
 from provenance.policy.pack import Pack, Rule
 from provenance.policy.student import parse_student
-from provenance.policy.verdict import ConditionStatus, Finding, Verdict, strictest
-from provenance.terms.agreement import parse_agreement
+from provenance.policy.verdict import VERDICTS, ConditionStatus, Finding, Verdict, strictest
+from provenance.terms.agreement import Agreement, parse_agreement
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
 from provenance.terms.resolve import Binding, Bound, resolve_terms
@@ -38,6 +40,7 @@ class Outcome:
     unknown: list[str] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     agreements: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -52,23 +55,33 @@ def judge(
     *,
     at: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
+    exceptions: Sequence[PolicyException] = (),
     catalogue: Catalogue,
     pack: Pack,
 ) -> Outcome:
-    """The outcome for facts that have been validated, over every candidate that may bind."""
-    case = Case(
-        sample=sample,
-        student=parse_student(student, catalogue),
-        action=action,
-        agreements=tuple(parse_agreement(agreement) for agreement in agreements),
-        at=at,
-    )
-    binding = resolve_terms(sample, catalogue)
-    outcomes = [
-        _evaluate(case, binding, chosen, catalogue, pack)
-        for chosen in islice(_combinations(binding), MAXIMUM_COMBINATIONS)
-    ]
-    return outcomes[0] if len(outcomes) == 1 else _merge(outcomes, binding)
+    """The outcome for facts that have been validated, over every candidate that may bind.
+
+    An agreement lifts and never binds: one without which more is permitted is left out, and the texts stand. `exceptions`
+    are those that cover this use (`PolicyException.covers`); the caller knows data set, class and day.
+    """
+    binding, declared = resolve_terms(sample, catalogue), parse_student(student, catalogue)
+
+    def ask(offered: tuple[Agreement, ...]) -> Outcome:
+        case = Case(sample=sample, student=declared, action=action, agreements=offered, at=at)
+        outcomes = [
+            _evaluate(case, binding, chosen, exceptions=exceptions, catalogue=catalogue, pack=pack)
+            for chosen in islice(_combinations(binding), MAXIMUM_COMBINATIONS)
+        ]
+        return outcomes[0] if len(outcomes) == 1 else _merge(outcomes, binding)
+
+    held = tuple(parse_agreement(agreement) for agreement in agreements)
+    outcome = ask(held)
+    for identifier in dict.fromkeys(outcome.agreements):
+        fewer = tuple(agreement for agreement in held if agreement.id != identifier)
+        without = ask(fewer)
+        if VERDICTS.index(without.verdict) < VERDICTS.index(outcome.verdict):
+            held, outcome = fewer, without
+    return outcome
 
 
 def _combinations(binding: Binding) -> Iterable[tuple[tuple[Bound, Document], ...]]:
@@ -77,7 +90,13 @@ def _combinations(binding: Binding) -> Iterable[tuple[tuple[Bound, Document], ..
 
 
 def _evaluate(
-    case: Case, binding: Binding, chosen: Sequence[tuple[Bound, Document]], catalogue: Catalogue, pack: Pack
+    case: Case,
+    binding: Binding,
+    chosen: Sequence[tuple[Bound, Document]],
+    *,
+    exceptions: Sequence[PolicyException],
+    catalogue: Catalogue,
+    pack: Pack,
 ) -> Outcome:
     facts = compute_facts(case, binding, chosen, catalogue)
     outcome = Outcome("review", facts.conditions, documents=facts.documents, agreements=facts.agreements)
@@ -88,14 +107,34 @@ def _evaluate(
     if not evaluation.permitted and not evaluation.rules:
         outcome.reasons = [_plain_reason(DEFAULT_RULE, "no rule permits this, and silence is not a permission")]
         return outcome
-    for rule in evaluation.rules:
-        findings = _findings(rule, facts)
-        outcome.reasons.extend(_reason(rule, finding) for finding in findings)
-        if rule.effect == "review":
-            outcome.unknown.extend(need for finding in findings for need in finding.needs)
-    outcome.verdict = _verdict(evaluation.rules, facts, case, pack, outcome)
+    standing = [rule for rule in evaluation.rules if not _speak(rule, facts, exceptions, outcome)]
+    used = [exception for exception in exceptions if exception.id in outcome.exceptions]
+    outcome.conditions.extend(exception.condition() for exception in used)
+    outcome.verdict = _verdict(standing, facts, case, pack, outcome)
     outcome.unknown = list(dict.fromkeys(outcome.unknown)) if outcome.verdict == "review" else []
     return outcome
+
+
+def _speak(rule: Rule, facts: Facts, exceptions: Sequence[PolicyException], outcome: Outcome) -> bool:
+    """Give the rule's reasons; the answer is whether exceptions lift every one of them."""
+    findings = _findings(rule, facts)
+    lifting = [_find_lift(rule, finding, exceptions) for finding in findings]
+    for finding, exception in zip(findings, lifting, strict=True):
+        reason = _reason(rule, finding)
+        if exception is not None:
+            reason["lifted_by"] = exception.id
+            outcome.exceptions = list(dict.fromkeys((*outcome.exceptions, exception.id)))
+        outcome.reasons.append(reason)
+        if rule.effect == "review" and exception is None:
+            outcome.unknown.extend(finding.needs)
+    return bool(lifting) and None not in lifting
+
+
+def _find_lift(rule: Rule, finding: Finding, exceptions: Sequence[PolicyException]) -> PolicyException | None:
+    """The first exception that lifts this reason; see `policy.exception` for what none can lift."""
+    if not is_liftable(rule) or finding.route == "statute" or finding.needs:
+        return None
+    return next((exception for exception in exceptions if rule.id in exception.rules), None)
 
 
 def _verdict(rules: Sequence[Rule], facts: Facts, case: Case, pack: Pack, outcome: Outcome) -> Verdict:
@@ -163,6 +202,7 @@ def _merge(outcomes: Sequence[Outcome], binding: Binding) -> Outcome:
         reasons=_unique(r for o in outcomes for r in o.reasons),
         documents=list({d.id: d for o in outcomes for d in o.documents}.values()),
         agreements=list(dict.fromkeys(a for o in outcomes for a in o.agreements)),
+        exceptions=list(dict.fromkeys(e for o in outcomes for e in o.exceptions)),
     )
     if merged.verdict == "review":
         merged.unknown = list(dict.fromkeys(need for o in outcomes for need in o.unknown))

@@ -3,13 +3,16 @@
 - A rule without `@id`, title, clause or basis, with an unknown verdict or action, or that does not type-check is
   refused with its file and name; a pack that was refused never replaces the one in force.
 - Evaluation is always with the schema. An error or `NoDecision` is reported as such, and the caller makes it `review`.
+- A pack answers the same request always the same, so it keeps its newest answers: classes that differ in what no rule sees
+  (the day, within one version of the terms) are one request.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from provenance.resources import find_resource
 SCHEMA_FILE = "schema.cedarschema"
 _ROUTES = frozenset({"document", "contract", "licence", "copyright", "statute", "policy"})
 _REQUIRED = ("id", "title", "route")
+KEPT_ANSWERS = 4096  # of about 1 KB each
 
 
 @dataclass(frozen=True)
@@ -56,24 +60,17 @@ class Pack:
     packs: Mapping[str, str]
     digest: str
     enforced: frozenset[str]
-    _policies: Any
-    _schema: Any
-    _names: Mapping[str, str]
+    _ask: Callable[[str, str], Evaluation]
 
     def evaluate(self, action: str, student: Mapping[str, Any], facts: Mapping[str, Any]) -> Evaluation:
         """Ask whether the student may take the action on a class with these facts."""
-        request = {"principal": 'Student::"student"', "action": f'Action::"{action}"', "resource": 'FactClass::"class"'}
         entities = json.dumps(
             [
                 {"uid": {"type": "Student", "id": "student"}, "attrs": student, "parents": []},
                 {"uid": {"type": "FactClass", "id": "class"}, "attrs": facts, "parents": []},
             ]
         )
-        result = cedarpy.is_authorized(request, self._policies, entities, schema=self._schema)
-        if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
-            return Evaluation(False, (), "; ".join(result.diagnostics.errors) or "no decision")
-        rules = sorted(self._names[name] for name in result.diagnostics.reasons)
-        return Evaluation(result.allowed, tuple(self.rules[name] for name in rules))
+        return self._ask(action, entities)
 
     def describe(self) -> dict[str, Any]:
         """The pack as a decision names it."""
@@ -115,10 +112,24 @@ def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
         packs=packs,
         digest=digest,
         enforced=frozenset(kind for rule in rules.values() for kind in rule.conditions),
-        _policies=cedarpy.PolicySet.from_str(whole),
-        _schema=schema,
-        _names={name: policy["annotations"]["id"] for name, policy in parsed.items()},
+        _ask=_make_ask(whole, schema, {name: rules[policy["annotations"]["id"]] for name, policy in parsed.items()}),
     )
+
+
+def _make_ask(text: str, schema: Any, rules: Mapping[str, Rule]) -> Callable[[str, str], Evaluation]:
+    """Cedar with the policies of `text`; `rules` are ours by Cedar's names for them."""
+    policies = cedarpy.PolicySet.from_str(text)
+
+    @lru_cache(maxsize=KEPT_ANSWERS)
+    def ask(action: str, entities: str) -> Evaluation:
+        request = {"principal": 'Student::"student"', "action": f'Action::"{action}"', "resource": 'FactClass::"class"'}
+        result = cedarpy.is_authorized(request, policies, entities, schema=schema)
+        if result.diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
+            return Evaluation(False, (), "; ".join(result.diagnostics.errors) or "no decision")
+        determining = (rules[name] for name in result.diagnostics.reasons)
+        return Evaluation(result.allowed, tuple(sorted(determining, key=lambda rule: rule.id)))
+
+    return ask
 
 
 def _parse_schema(text: str) -> Any:

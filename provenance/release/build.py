@@ -17,10 +17,12 @@ from provenance.canonical import parse_digest, sha256_digest
 from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.ledger.append import format_time
 from provenance.ledger.durable import sync_folder
+from provenance.ledger.multiproof import make_ranges
+from provenance.ledger.prove import Prover
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import GateAnswer, Question, ask_gate, decision_predicate
 from provenance.release.freeze import Frozen, freeze_samples
-from provenance.release.manifest import FORMAT, format_card, format_manifest, parse_manifest
+from provenance.release.manifest import FORMAT, LOG_PROOF, format_card, format_manifest, parse_manifest
 from provenance.runtime import Runtime
 from provenance.store.log import find_content, find_statement, get_head, get_statement
 from provenance.store.samples import count_classes
@@ -80,9 +82,7 @@ def _same_question(said: dict[str, Any], asked: Mapping[str, Any]) -> dict[str, 
 
 
 def _ask(runtime: Runtime, session: Any, question: Question) -> GateAnswer:
-    return ask_gate(
-        session, question, catalogue=runtime.catalogue, pack=runtime.pack, now=runtime.clock(), agreements=()
-    )
+    return ask_gate(session, question, catalogue=runtime.catalogue, pack=runtime.pack, now=runtime.clock())
 
 
 def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, Any], progress: Progress) -> str | None:
@@ -116,11 +116,14 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
         )
         student = get_student(session, decision["student"]["id"]).predicate
         teachers = _teachers(counts, allowed, answer)
+        log_proof = Prover(session).multi_proof_text(make_ranges(frozen.indices)) if frozen.indices else None
     manifest = _make_manifest(request, decision, student, frozen, _carried(answer))
     data = format_manifest(manifest)
     write_file(partial / "manifest.json", data)
     write_file(partial / "README.md", format_card(manifest, teachers).encode())
     write_file(partial / "attestation.json", _attest(runtime, manifest, data))
+    if log_proof is not None:
+        write_file(partial / LOG_PROOF, log_proof.encode())
     partial.replace(folder)
     sync_folder(folder.parent)
     return sha256_digest(data)

@@ -1,7 +1,8 @@
 """The manifest of a release, and the dataset card that goes with it. Values in, values out.
 
 A release folder holds `manifest.json` (canonical JSON, what is signed), `attestation.json` (DSSE over the manifest and
-every shard), `README.md` (the dataset card) and `data/<split>-*.parquet`; or `erased.json` in place of the data.
+every shard), `log-proof.txt` (one proof that these entries, neither more nor less, stand in the log), `README.md` (the
+dataset card) and `data/<split>-*.parquet`; or `erased.json` in place of the data.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from provenance.errors import FieldError, MalformedError, ManifestError
 
 FORMAT = "provenance-release/1"
 TOMBSTONE = "erased.json"  # stands in a folder whose data an erasure took away
+LOG_PROOF = "log-proof.txt"
 FIELDS = (
     "format", "id", "name", "version", "dataset", "student", "decision", "log_size", "counts", "conditions", "splits",
     "leaves_root", "index_set_digest", "files",

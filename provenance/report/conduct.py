@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from provenance.report.facts import ReleaseFacts
 from provenance.report.filled import NOT_RECORDED, UNKNOWN, Filled, group_evidence, not_recorded
@@ -72,7 +73,18 @@ def fill_rule_hits(facts: ReleaseFacts) -> Filled:
         }
         for item in facts.decision.answer.get("reasons", ())
     ]
-    return Filled("recorded", rows, [facts.decision.evidence], note="No override is recorded.")
+    return Filled("recorded", rows, [facts.decision.evidence], note=_name_overrides(facts.decision.answer))
+
+
+def _name_overrides(answer: Mapping[str, Any]) -> str:
+    """Which agreements and exceptions the decision used, and which rules the latter set aside."""
+    lifted: dict[str, set[str]] = {}
+    for reason in answer.get("reasons", ()):
+        if "lifted_by" in reason:
+            lifted.setdefault(reason["lifted_by"], set()).add(reason["rule"])
+    named = [f"agreement {identifier}" for identifier in answer.get("agreements", ())]
+    named += [f"exception {name} set aside {', '.join(sorted(rules))}" for name, rules in sorted(lifted.items())]
+    return f"Overrides: {'; '.join(named)}." if named else "No override is recorded."
 
 
 def fill_provider_status(facts: ReleaseFacts, thresholds: Sequence[Threshold]) -> Filled:

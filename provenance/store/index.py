@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import delete, func, insert, text, update
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlmodel import Session, SQLModel, col, select
 
@@ -19,6 +19,8 @@ from provenance.attestation.facts import sample_facts, teacher_name
 from provenance.attestation.statement import Statement
 from provenance.errors import StatementError
 from provenance.store.tables import (
+    BLOCK_ENTRIES,
+    ClassBlock,
     Dataset,
     Decision,
     DecisionClass,
@@ -42,6 +44,7 @@ INDEX_TABLES: tuple[type[SQLModel], ...] = (
     Model,
     Student,
     SampleRow,
+    ClassBlock,
     FactClass,
     Dataset,
     StatementRow,
@@ -99,6 +102,32 @@ def _index_samples(session: Session, samples: Sequence[tuple[int, Predicate]], *
         for index, predicate in samples
     ]
     session.connection().execute(insert(SampleRow), rows)
+    _count_blocks(session, rows)
+
+
+# Both databases read it so; the ORM has no word for it that both know.
+_ADD_TO_BLOCK = text(
+    "INSERT INTO class_block (dataset_id, fact_class_id, block, samples, tokens) "
+    "VALUES (:dataset_id, :fact_class_id, :block, :samples, :tokens) "
+    "ON CONFLICT (dataset_id, fact_class_id, block) "
+    "DO UPDATE SET samples = class_block.samples + excluded.samples, tokens = class_block.tokens + excluded.tokens"
+)
+
+
+def _count_blocks(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows to what `ClassBlock` holds; in the transaction of the rows, so that the two never differ."""
+    samples: Counter[tuple[int, int, int]] = Counter()
+    tokens: Counter[tuple[int, int, int]] = Counter()
+    for row in rows:
+        key = (row["dataset_id"], row["fact_class_id"], row["index"] // BLOCK_ENTRIES)
+        samples[key] += 1
+        tokens[key] += row["tokens"]
+    names = ("dataset_id", "fact_class_id", "block")
+    added = [
+        {**dict(zip(names, key, strict=True)), "samples": count, "tokens": tokens[key]}
+        for key, count in sorted(samples.items())
+    ]
+    session.connection().execute(_ADD_TO_BLOCK, added)
 
 
 def completion_tokens(predicate: Predicate) -> int:

@@ -24,6 +24,9 @@ LOOKUP_KINDS = (
     "report",
     "student",
     "erasure",
+    "agreement",
+    "exception",
+    "capture",
     "digest",
 )
 

@@ -1,7 +1,7 @@
 """Queries that only pages ask: samples by filter, facet counts, the newest verdict of each class, the log's growth.
 
 - Lists go by keyset (`before`, `after` an index), never by OFFSET.
-- Facets count slices (dataset, fact class) in one scan of the covering index; no sample row is read for them.
+- Facets count slices (dataset, fact class) from the counts by block; no sample row is read for them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from provenance.attestation.statement import Statement
 from provenance.store.log import MAX_INDEX
 from provenance.store.segment import unpack_segment
 from provenance.store.tables import (
+    ClassBlock,
     Dataset,
     Decision,
     DecisionClass,
@@ -51,12 +52,12 @@ class Slice:
 
 def list_slices(session: Session) -> list[Slice]:
     """Every slice with its count."""
-    query = select(SampleRow.dataset_id, SampleRow.fact_class_id, func.count()).group_by(
-        col(SampleRow.dataset_id), col(SampleRow.fact_class_id)
+    query = select(ClassBlock.dataset_id, ClassBlock.fact_class_id, func.sum(ClassBlock.samples)).group_by(
+        col(ClassBlock.dataset_id), col(ClassBlock.fact_class_id)
     )
     datasets = {row.id: row for row in session.exec(select(Dataset))}
     classes = {row.id: row for row in session.exec(select(FactClass))}
-    return [Slice(datasets[dataset], classes[kind], count) for dataset, kind, count in session.exec(query).all()]
+    return [Slice(datasets[dataset], classes[kind], int(count)) for dataset, kind, count in session.exec(query).all()]
 
 
 def list_newest(

@@ -22,6 +22,8 @@ metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 
+BLOCK_ENTRIES = 1 << 16  # of `ClassBlock`; the migration that fills it says the same number
+
 # SQLite makes an INTEGER primary key its row id, which saves a second index; PostgreSQL needs 64 bits said.
 Big = BigInteger().with_variant(Integer, "sqlite")
 
@@ -113,6 +115,18 @@ class SampleRow(SQLModel, table=True):
     generated_at: str
     tokens: int
     external_id: str | None = Field(default=None, index=True)
+
+
+class ClassBlock(SQLModel, table=True):
+    """What a fact class of a dataset holds in one block of `BLOCK_ENTRIES` entries, so that a count reads no samples."""
+
+    __tablename__ = "class_block"
+    __table_args__ = {"sqlite_with_rowid": False}  # rows lie in the order of the key, which is the order of the count
+    dataset_id: int = Field(foreign_key="dataset.id", primary_key=True)
+    fact_class_id: int = Field(foreign_key="fact_class.id", primary_key=True)
+    block: int = _index(primary_key=True)
+    samples: int
+    tokens: int = _index()
 
 
 class Student(SQLModel, table=True):

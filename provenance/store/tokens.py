@@ -11,6 +11,7 @@ from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.store.tables import Token
 
 PREFIX = "prv_"
+TERMINAL_PREFIX = "terminal-"  # names of tokens that commands make for themselves; they are nobody's in particular
 
 
 def create_token(session: Session, *, name: str, role: str, now: str, expires_at: str | None) -> tuple[Token, str]:

@@ -22,6 +22,7 @@ HOST_ALIASES = {
     "zai": "z.ai",
     "z-ai": "z.ai",
 }
+KEPT_MATCHES = 16_384  # a catalogue has 150 documents and asks each of them about each model
 _CLOUD_PREFIX = re.compile(r"^(?:(?:us|eu|apac|global)\.)?[a-z0-9]+\.(?=[a-z])")
 
 
@@ -42,6 +43,11 @@ def normal_host(host: str) -> str:
 
 def specificity(patterns: Sequence[str], names: Sequence[str]) -> int | None:
     """How closely the best of `patterns` names the model; None when none matches. An exact name beats any pattern."""
+    return _specificity(tuple(patterns), tuple(names))
+
+
+@lru_cache(maxsize=KEPT_MATCHES)
+def _specificity(patterns: tuple[str, ...], names: tuple[str, ...]) -> int | None:
     scores = [_score(pattern) for pattern in patterns if any(fnmatchcase(name, pattern) for name in names)]
     return max(scores, default=None)
 
@@ -53,6 +59,11 @@ def _score(pattern: str) -> int:
 
 def matches(patterns: Iterable[str], model: str) -> bool:
     """Whether any of the patterns names the model."""
+    return _matches(tuple(patterns), model)
+
+
+@lru_cache(maxsize=KEPT_MATCHES)
+def _matches(patterns: tuple[str, ...], model: str) -> bool:
     names = model_names(model)
     return any(fnmatchcase(name, pattern.lower()) for pattern in patterns for name in names)
 

@@ -15,6 +15,7 @@ from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundE
 from provenance.ledger.append import format_time
 from provenance.ledger.publish import write_file
 from provenance.policy.decide import decide_classes
+from provenance.policy.lifts import Lifts, load_lifts
 from provenance.release.build import release_folder
 from provenance.runtime import Runtime
 from provenance.store.log import find_statement
@@ -74,10 +75,14 @@ def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], student: Mapping[str, Any]) -> None:
-    """The gate is asked once more, for training, with today's policies: a release may have been made under older ones."""
+    """The gate is asked once more, for training, with today's policies, agreements and exceptions: a release may have
+    been made under others."""
     decision = find_statement(session, "decision", release["decision"]["id"])
     if decision is None:
         raise NotFoundError(f"the decision of release {release['id']} is not in the log")
+    today = runtime.clock().date()
+    held = load_lifts(session, today)
+    _refuse_ended(release, decision.predicate, held)
     selection = decision.predicate["selection"]
     allowed = [short for short, verdict, _, _ in decision.predicate["classes"] if verdict in PERMITTING]
     counts = count_classes(session, selection["dataset"], selection["filter"], release["log_size"])
@@ -86,7 +91,10 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
         [(item.digest, item.facts, item.samples, item.tokens) for item in released],
         student["facts"],
         "train",
-        at=runtime.clock().date(),
+        at=today,
+        agreements=held.agreements,
+        exceptions=held.exceptions,
+        dataset=selection["dataset"],
         catalogue=runtime.catalogue,
         pack=runtime.pack,
         log_size=release["log_size"],
@@ -97,6 +105,19 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
             answer.answer,
             code="release-not-allowed",
         )
+
+
+def _refuse_ended(release: Mapping[str, Any], decision: Mapping[str, Any], held: Lifts) -> None:
+    """A release that was decided with an agreement or exception stands only as long as that does."""
+    for kind in ("agreements", "exceptions"):
+        for identifier in decision.get(kind, ()):  # decisions of before these were logged name none
+            if identifier not in held.ids:
+                raise DeniedError(
+                    f"release {release['name']}@{release['version']} was decided with {kind[:-1]} {identifier}, which was "
+                    "revoked or has expired: build a release anew",
+                    release["decision"],
+                    code="release-not-allowed",
+                )
 
 
 def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:

@@ -138,6 +138,23 @@ ANSWER: dict[str, Any] = {
     "not_legal_advice": True,
 }
 
+_SET_ASIDE = {
+    "type": "exception",
+    "requirement": "A study for the regulator (until 2026-12-24)",
+    "status": "met",
+    "document": "exc_active",
+    "clause": None,
+}
+LIFTED: dict[str, Any] = {
+    **ANSWER,
+    "verdict": "allow-with-conditions",
+    "conditions": [*ANSWER["conditions"], _SET_ASIDE],
+    "reasons": [{**reason, "lifted_by": "exc_active"} for reason in ANSWER["reasons"] if reason["effect"] != "permit"],
+    "agreements": ["agr_7c1f"],
+    "exceptions": ["exc_active"],
+    "unknown": [],
+    "remedies": [],
+}
 CONDITIONS = [Condition(**item) for item in ANSWER["conditions"]]
 STUDENT: dict[str, Any] = {
     "name": "acme-1b",

@@ -17,6 +17,16 @@ from provenance.api.views.decisions import (
     parse_answer,
 )
 from provenance.api.views.erasures import DatasetShare, ErasedRun, ErasurePage, ErasureRow, ErasuresPage, Withdrawn
+from provenance.api.views.lifts import (
+    AgreementPage,
+    AgreementRow,
+    AgreementsPage,
+    ExceptionPage,
+    ExceptionRow,
+    ExceptionsPage,
+    Step,
+    Use,
+)
 from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
@@ -35,11 +45,13 @@ from provenance.api.views.samples import (
     TermsInForce,
 )
 from provenance.api.views.sources import Clause, SourceDocument, SourcePage, SourceRow, SourcesPage
+from tests.api.collection_examples import COLLECTION_EXAMPLES
 from tests.api.example_values import (
     ANSWER,
     COMPARISONS,
     CONDITIONS,
     HOSTILE,
+    LIFTED,
     LIMITS,
     PROOF,
     RELEASE_ROWS,
@@ -266,6 +278,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "decision": ("/decisions/dec-81fe", decision_page()),
     "releases": ("/releases", ReleasesPage(RELEASE_ROWS)),
     "decisions": ("/decisions", DecisionsPage([DecisionRow("dec-81fe", "release demo@1", "acme-1b", "train", "deny", 320, "2026-11-24T10:00:00Z")])),
+    "decision-lifted": ("/decisions/dec-81fe", replace(decision_page(), answer=parse_answer(LIFTED))),
     "decisions-new": ("/decisions", DecisionsPage([])),
     "releases-new": ("/releases", ReleasesPage([])),
     "release": ("/releases/demo@1", release_page("partial")),
@@ -285,7 +298,14 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
+    **COLLECTION_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5)),
+    "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
+    "agreements-new": ("/agreements", AgreementsPage([])),
+    "agreement": ("/agreements/agr_7c1f", AgreementPage("agr_7c1f", "active", "openai", ["Acme", HOSTILE], ["gpt-4o*"], ["api"], ["train", "release"], ["acme-1b"], digest("order form"), "2026-01-01", None, 344, [Step("made", "carla", "2026-11-20T10:00:00Z", None, 344)], [Use("dec-81fe", "acme-1b", "train", "allow", "2026-11-24T10:00:00Z")])),
+    "exceptions": ("/exceptions", ExceptionsPage([ExceptionRow(f"exc_{state}", state, "acme-1b", ["competition.competing-model"], ["train"], "2026-12-24", "erin", people) for state, people in (("requested", []), ("active", ["carla", "luis"]), ("expired", ["carla"]), ("refused", []), ("revoked", ["carla", "luis"]))])),
+    "exceptions-new": ("/exceptions", ExceptionsPage([])),
+    "exception": ("/exceptions/exc_active", ExceptionPage("exc_active", "active", f"A study for the regulator {HOSTILE}", ["competition.competing-model", "quality.failed-check"], ["train"], "acme-1b", digest("student"), "demo", [digest("class")], "openai/gpt-4o", "2026-12-24", "erin", ["carla", "luis"], 345, [Step("request", "erin", "2026-11-20T10:00:00Z", HOSTILE, 345), Step("approve", "carla", "2026-11-21T10:00:00Z", None, 346), Step("approve", "luis", "2026-11-22T10:00:00Z", "for one month", 347)], [])),
     "policies-new": ("/policies", PoliciesPage(digest("policy"), [], 0, None)),
     "log": ("/log", log_page()),
     "entry": ("/log/entries/342", EntryPage(342, "decision", 18_204, {"decision dec-81fe": digest("decision")}, {"id": "dec-81fe", "student": STUDENT, "note": HOSTILE}, [Signature(hexadecimal("k2"), "collector-1"), Signature(hexadecimal("k9"), None)], PROOF, "/decisions/dec-81fe")),

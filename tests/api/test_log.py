@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from provenance.canonical import canonical_bytes
+from provenance.errors import InclusionError
 from provenance.ledger.checkpoint import open_signed_checkpoint, parse_checkpoint
 from provenance.ledger.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
+from provenance.ledger.multiproof import open_multi_proof
 from provenance.ledger.note import parse_note, parse_vkey
 from provenance.ledger.proof import parse_proof
 from provenance.ledger.tiles import TILE_WIDTH, parse_entry_bundle, parse_tile
@@ -158,3 +160,20 @@ def test_a_folder_outside_the_log_is_never_served(service: LocalService) -> None
     for path in ("..%2fkeys%2fpassphrase", "tile/..%2f..%2fkeys%2fpassphrase", "%2e%2e/keys/passphrase"):
         assert service.client.get(f"/log/{path}").status_code == 404
     assert parse_checkpoint(parse_note(read(service, "/log/checkpoint").decode()).text).size
+
+
+def test_one_proof_covers_a_set_of_entries(service: LocalService) -> None:
+    text = read(service, "/api/v1/log/proof?indices=0-2,5").decode()
+    entries = [b64decode(service.get(f"/api/v1/log/entries/{index}")["bytes"]) for index in (0, 1, 2, 5)]
+    vkeys = [parse_vkey(line) for line in read(service, "/log/vkey").decode().splitlines()]
+    leaves = [leaf_hash(entry) for entry in entries]
+    assert open_multi_proof(text, leaves, vkeys)[0] == (range(3), range(5, 6))
+    with pytest.raises(InclusionError):
+        open_multi_proof(text, [leaf_hash(b"another"), *leaves[1:]], vkeys)
+
+
+@pytest.mark.parametrize("indices", ["", "5,1", "0-999999"])
+def test_a_set_of_entries_has_one_spelling_and_lies_in_the_log(service: LocalService, indices: str) -> None:
+    refused = service.client.get("/api/v1/log/proof", params={"indices": indices})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "indices"

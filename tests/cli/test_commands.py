@@ -70,6 +70,8 @@ def test_help_is_there_for_every_verb_and_loads_nothing_heavy() -> None:
         "verify",
         "capture",
         "token create",
+        "agreement add",
+        "exception approve",
         "db reindex",
         "log verify",
     } <= named
@@ -185,6 +187,9 @@ def test_the_log_is_checked_proved_and_exported(data: Path, tmp_path: Path) -> N
     assert (outcome["ok"], outcome["first_bad_index"]) == (True, None)
     assert run_command("log", "proof", "0", data_dir=data).stdout.startswith("c2sp.org/tlog-proof@v1\n")
     assert run_command("log", "proof", "99999", data_dir=data).returncode == 4
+    several = run_command("log", "proof", "0-2,5", data_dir=data).stdout
+    assert several.startswith("provenance/multiproof@v1\nindices 0-2,5\n")
+    assert run_command("log", "proof", "5,1", data_dir=data).returncode == 3
     assert run_json("log", "consistency", "3", data_dir=data)["new_size"] == outcome["tree_size"]
     assert run_command("log", "consistency", "99999", data_dir=data).returncode == 3
     run_json("log", "export", str(tmp_path / "log"), data_dir=data)

@@ -20,6 +20,7 @@ from provenance.client.release import load_release, verify_release
 from provenance.errors import (
     DeniedError,
     DigestMismatchError,
+    InclusionError,
     ManifestError,
     NotFoundError,
     ProvenanceError,
@@ -229,3 +230,30 @@ def test_rows_that_were_altered_are_refused_whoever_signs_them(release: Folder, 
     keys = resign(release[0], change)
     with pytest.raises(DigestMismatchError, match=said):
         verify_release(release[0], keys=keys)
+
+
+def test_a_proof_that_is_missing_or_about_other_entries_fails(release: Folder) -> None:
+    folder, keys = release
+    verify_release(folder, keys=keys)
+    path = folder / "log-proof.txt"
+    text = path.read_text()
+    said = text.splitlines()[1]
+    first, last = said.removeprefix("indices ").split("-")
+    for bent, error in (
+        (text.replace(said, f"indices {first}-{int(last) - 1}"), InclusionError),  # one row too many
+        (text.replace(said, f"indices {first}-{int(last) + 1}"), InclusionError),  # one too few
+        (text.replace(said, f"indices {int(first) + 1}-{int(last) + 1}"), InclusionError),  # others
+        ("nothing", ManifestError),
+    ):
+        path.write_text(bent)
+        with pytest.raises(error):
+            verify_release(folder, keys=keys)
+    path.unlink()
+    with pytest.raises(NotFoundError):
+        verify_release(folder, keys=keys)
+
+
+def test_the_log_must_be_one_that_is_trusted(release: Folder) -> None:
+    folder, keys = release
+    with pytest.raises(SignatureError, match="no log key"):
+        verify_release(folder, keys=[key for key in keys if key["purpose"] != "log"])

@@ -8,6 +8,7 @@ from provenance.attestation.envelope import open_envelope
 from provenance.errors import InclusionError, MalformedError, NotFoundError
 from provenance.ledger.append import make_draft
 from provenance.ledger.merkle import leaf_hash, tree_root, verify_consistency, verify_inclusion
+from provenance.ledger.multiproof import make_ranges, open_multi_proof
 from provenance.ledger.proof import verify_proof
 from provenance.ledger.prove import Prover
 from provenance.store.log import read_entry
@@ -80,3 +81,16 @@ def test_a_sample_proves_to_be_in_its_batch(log: Log, catalogue: Catalogue) -> N
                 assert get_sample(session, index).batch_index == batch_index
                 position, path = prover.batch_path(index, batch_index, count)
                 verify_inclusion(leaf_hash(read_entry(session, index)), position, count, path, root)
+
+
+def test_one_proof_for_many_entries(log: Log) -> None:
+    log.append(*"abcdefghijk")
+    ranges = make_ranges([0, 3, 4, 9])
+    with read_session(log.engine) as session:
+        text = Prover(session).multi_proof_text(ranges)
+        leaves = [leaf_hash(read_entry(session, index)) for index in (0, 3, 4, 9)]
+        with pytest.raises(MalformedError):
+            Prover(session).multi_proof_text([range(5, 12)])
+    assert open_multi_proof(text, leaves, log.ring.vkeys)[0] == ranges
+    with pytest.raises(InclusionError):
+        open_multi_proof(text, [*leaves[:3], leaf_hash(b"another")], log.ring.vkeys)

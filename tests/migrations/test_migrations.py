@@ -128,3 +128,23 @@ def _insert(engine: Engine) -> None:
 def _frames(engine: Engine) -> list[bytes]:
     with engine.connect() as connection:
         return [bytes(value) for value in connection.execute(text("SELECT frames FROM entry_segment")).scalars()]
+
+
+def test_blocks_are_counted_from_the_samples_that_are_there(empty_engine: Engine, empty_database_url: str) -> None:
+    command.upgrade(alembic_config(empty_database_url), "2026_11_24_first_schema")
+    with empty_engine.begin() as connection:
+        for table in ("dataset (id, name, first_index, samples, tokens) VALUES (1, 'math', 0, 4, 15)",
+                      "fact_class (id, digest, teacher, facts) VALUES (1, 'a', 'p/m', '{}'), (2, 'b', 'p/m', '{}')"):  # fmt: skip
+            connection.execute(text(f"INSERT INTO {table}"))
+        for place, kind, tokens in ((1, 1, 1), (65_535, 1, 2), (65_536, 1, 4), (140_000, 2, 8)):
+            connection.execute(
+                text(
+                    'INSERT INTO sample ("index", batch_index, dataset_id, fact_class_id, generated_at, tokens) '
+                    "VALUES (:place, 0, 1, :kind, '2026-11-24T10:00:00Z', :tokens)"
+                ),
+                {"place": place, "kind": kind, "tokens": tokens},
+            )
+    upgrade(empty_database_url)
+    query = "SELECT fact_class_id, block, samples, tokens FROM class_block ORDER BY fact_class_id, block"
+    with empty_engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(text(query))] == [(1, 0, 2, 3), (1, 1, 1, 4), (2, 2, 1, 8)]

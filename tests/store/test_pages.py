@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from sqlmodel import Session
 
 from provenance.store.pages import MAX_SLICES_APART, Slice, find_samples, list_latest, list_newest, list_slices
 from provenance.store.session import read_session, write_session
-from provenance.store.tables import Dataset, Decision, DecisionClass, FactClass, SampleRow
+from provenance.store.tables import ClassBlock, Dataset, Decision, DecisionClass, FactClass, SampleRow
 
 DATASETS, CLASSES, SAMPLES = 2, MAX_SLICES_APART, 700
 LIMIT = 20
@@ -24,11 +25,15 @@ def fill(session: Session) -> None:
         facts = {"teacher": {"route": "api"}, "evidence": "declared"}
         session.add(FactClass(id=number, digest=f"sha256:{number:064x}", teacher=f"p/m{number % 5}", facts=facts))
     session.flush()
+    held: Counter[tuple[int, int]] = Counter()
     for place in range(SAMPLES):
         index = 3 * place + place % 2  # the log holds other entries between them
         kind, dataset = 1 + 7 * place % CLASSES, 1 + place // CLASSES % DATASETS
+        held[dataset, kind] += 1
         row = {"index": index, "batch_index": index, "dataset_id": dataset, "fact_class_id": kind}
         session.add(SampleRow(**row, generated_at="2026-11-24T10:00:00Z", tokens=1, external_id=f"x{place % 600}"))
+    for (dataset, kind), samples in held.items():
+        session.add(ClassBlock(dataset_id=dataset, fact_class_id=kind, block=0, samples=samples, tokens=samples))
 
 
 FILTERS: dict[str, Callable[[Slice], bool]] = {

@@ -41,6 +41,7 @@ def test_damaged_rows_are_mended(log: Log, catalogue: Catalogue) -> None:
         for statement in (
             "UPDATE sample SET tokens = tokens + 1",
             "UPDATE dataset SET samples = 0",
+            "UPDATE class_block SET samples = samples + 1",
             "DELETE FROM run",
             "UPDATE student SET name = 'another'",
             "UPDATE fact_class SET facts = '{}'",

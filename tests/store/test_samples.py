@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from provenance.errors import MalformedError, NotFoundError
+from provenance.store import index, samples
 from provenance.store.samples import (
     check_selection,
     count_classes,
@@ -101,3 +103,27 @@ def test_an_entry_that_is_no_sample_is_not_found_as_one(filled: Log) -> None:
         assert get_sample(session, 1).index == 1
         with pytest.raises(NotFoundError, match="entry 0 is not a sample"):
             get_sample(session, 0)
+
+
+@pytest.mark.parametrize("entries", [1, 2, 3, 5, 8, 1 << 16])
+def test_counts_by_block_are_those_of_the_rows_at_every_size(
+    log: Log, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    for module in (index, samples):
+        monkeypatch.setattr(module, "BLOCK_ENTRIES", entries)
+    recorder = log.recorder(catalogue)
+    for number in range(3):  # a class comes back in later batches, and two data sets share a block
+        again = [raw_sample(usage={"output_tokens": 10 * number}), raw_sample(teacher__model="gpt-4o-mini")]
+        recorder.record(make_samples(*again, raw_sample(dataset="code")), source="api")
+    with read_session(log.engine) as session:
+        rows = list(session.exec(select(SampleRow)).all())
+        names = {row.id: row.name for row in list_datasets(session)}
+        for size in range(max(row.index for row in rows) + 3):
+            for name in ("math", "code"):
+                expected: dict[int, tuple[int, int]] = {}
+                for row in rows:
+                    if names[row.dataset_id] == name and row.index < size:
+                        held = expected.get(row.fact_class_id, (0, 0))
+                        expected[row.fact_class_id] = (held[0] + 1, held[1] + row.tokens)
+                found = count_classes(session, name, {}, size)
+                assert {item.id: (item.samples, item.tokens) for item in found} == expected

@@ -10,8 +10,13 @@ NOUNS = (
     "health",
     "samples",
     "datasets",
+    "collections",
     "students",
     "decisions",
+    "archives",  # before terms, whose ids stand in the same place
+    "agreements",
+    "exceptions",
+    "captures",
     "terms",
     "releases",
     "runs",

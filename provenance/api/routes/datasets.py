@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from provenance.api.deps import ReaderDep, SessionDep
+from provenance.api.deps import ReaderDep, RuntimeDep, SessionDep
+from provenance.api.source_facts import describe_sources
 from provenance.store.log import get_head
 from provenance.store.samples import count_classes, get_dataset, list_datasets
 
@@ -21,8 +22,8 @@ def index_datasets(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
 
 
 @router.get("/{name}")
-def show_dataset(name: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
-    """One dataset, and the fact classes of its samples."""
+def show_dataset(name: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """One dataset, the fact classes of its samples, and what recorded collections say of where they came from."""
     row = get_dataset(session, name)
     classes = count_classes(session, name, {}, get_head(session).size)
     return {
@@ -33,4 +34,5 @@ def show_dataset(name: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]
             {"fact_class": item.digest, "facts": item.facts, "samples": item.samples, "tokens": item.tokens}
             for item in classes
         ],
+        "sources": describe_sources(session, runtime, [item.facts for item in classes]),
     }

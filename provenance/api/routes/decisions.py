@@ -10,7 +10,8 @@ from pydantic import Field
 from provenance.api.body import RequestBody
 from provenance.api.deps import Actor, IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, find_actor, make_id
 from provenance.errors import AuthenticationError, FieldError, MalformedError, NotFoundError
-from provenance.policy.decide import decide
+from provenance.policy.decide import decide, parse_at
+from provenance.policy.lifts import load_lifts
 from provenance.release.build import decide_dataset
 from provenance.runtime import Runtime
 from provenance.store.log import MAX_INDEX, find_content, get_head, get_statement, list_statements
@@ -73,16 +74,18 @@ def post_decision(
 def _what_if(
     runtime: Runtime, sample: dict[str, Any], student: dict[str, Any], body: DecisionRequest
 ) -> dict[str, Any]:
+    today = runtime.clock().date()
     with read_session(runtime.engine) as session:
         size = get_head(session).size
-    today = runtime.clock().date()
+        held = load_lifts(session, parse_at(body.at) or today)
     answer = decide(
         sample,
         student,
         action=body.action,
         at=body.at or today,
         today=today,
-        agreements=body.agreements,
+        agreements=[*body.agreements, *held.agreements],
+        exceptions=held.exceptions,
         catalogue=runtime.catalogue,
         pack=runtime.pack,
     )

@@ -13,6 +13,7 @@ from provenance.attestation.envelope import parse_entry
 from provenance.canonical import parse_json
 from provenance.errors import FieldError, MalformedError, NotFoundError
 from provenance.ledger.keys import list_public
+from provenance.ledger.multiproof import parse_ranges
 from provenance.ledger.prove import Prover
 from provenance.ledger.tiles import TILE_WIDTH, format_entry_bundle, parse_tile_path
 from provenance.store.log import get_head, iterate_entries, load_tile, read_entry
@@ -74,6 +75,12 @@ def show_consistency(session: SessionDep, _: ReaderDep, old_size: int) -> dict[s
         raise MalformedError(f"old_size: expected {expected}", FieldError("old_size", old_size, expected))
     proof = [b64encode(value).decode() for value in prover.consistency(old_size)]
     return {"old_size": old_size, "new_size": prover.head.size, "proof": proof, "checkpoint": prover.head.checkpoint}
+
+
+@router.get("/api/v1/log/proof", response_class=PlainTextResponse)
+def show_multi_proof(session: SessionDep, _: ReaderDep, indices: str) -> Response:
+    """One proof for a set of entries (`indices=0-4,7`): what their inclusion proofs share stands in it once."""
+    return PlainTextResponse(Prover(session).multi_proof_text(parse_ranges(indices)))
 
 
 @router.get("/api/v1/log/entries/{index}")

@@ -16,6 +16,7 @@ from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.policy.gate import select_classes
 from provenance.release.build import release_folder
+from provenance.release.manifest import LOG_PROOF
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
 from provenance.store.jobs import create_job
@@ -94,6 +95,12 @@ def show_attestation(reference: str, runtime: RuntimeDep, session: SessionDep, _
 def show_card(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
     """The dataset card (README.md)."""
     return _file(runtime, get_release(session, reference), "README.md", "text/markdown")
+
+
+@router.get("/{reference}/proof")
+def show_log_proof(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """One proof that the entries of a release, neither more nor less, stand in the log."""
+    return _file(runtime, get_release(session, reference), LOG_PROOF, "text/plain; charset=utf-8")
 
 
 @router.get("/{reference}/evidence")

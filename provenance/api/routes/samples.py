@@ -17,7 +17,7 @@ from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.prove import Prover
 from provenance.report.evidence import bundle_sample
 from provenance.store.erasures import find_erasure_of
-from provenance.store.log import find_content, read_entry
+from provenance.store.log import find_content, get_statement, read_entry
 from provenance.store.samples import get_sample
 
 router = APIRouter(prefix="/api/v1", tags=["samples"])
@@ -28,14 +28,17 @@ SOURCES = ("api", "sdk", "cli", "import")
 def post_samples(
     request: Request,
     runtime: RuntimeDep,
+    session: SessionDep,
     actor: WriterDep,
     key: IdempotencyDep,
     body: Annotated[bytes, Depends(read_body)],
     source: str = "api",
+    capture: str | None = None,
 ) -> dict[str, Any]:
     """Record samples: a JSON array, or one JSON object a line (`application/x-ndjson`). Answers once they are durable.
 
     `source=import` marks samples that somebody claims to have: their evidence grade is `claimed`, not `declared`.
+    `capture` is the id of the open capture that they belong to (`POST /api/v1/captures`).
     """
     actor.require("capture")
     if source not in SOURCES:
@@ -43,7 +46,8 @@ def post_samples(
         raise MalformedError(f"source: expected {expected}", FieldError("source", source, expected))
     lines = "ndjson" in request.headers.get("content-type", "")
     samples = parse_samples(body, now=runtime.clock(), lines=lines)
-    receipt = runtime.recorder.record(samples, source=source, idempotency_key=key)
+    opened = None if capture is None else get_statement(session, "capture", capture).predicate
+    receipt = runtime.recorder.record(samples, source=source, idempotency_key=key, capture=opened)
     return {
         "first_index": receipt.first_index,
         "count": len(samples),

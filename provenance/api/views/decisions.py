@@ -22,7 +22,10 @@ class Condition:
 
 @dataclass(frozen=True)
 class Reason:
-    """A rule that spoke: effect permit, review or deny; `facts` are the values that it read."""
+    """A rule that spoke: effect permit, review or deny; `facts` are the values that it read.
+
+    `lifted_by` is the exception that set it aside, None where it stands.
+    """
 
     rule: str
     effect: str
@@ -31,6 +34,7 @@ class Reason:
     route: str
     text: str
     facts: Mapping[str, Any]
+    lifted_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,17 @@ class Answer:
     packs: Sequence[str]
     terms_digest: str | None
     log_size: int | None
+    agreements: Sequence[str] = ()
+    exceptions: Sequence[str] = ()
 
     def reasons_of(self, effect: str) -> list[Reason]:
-        """The reasons with this effect, in the answer's order."""
-        return [reason for reason in self.reasons if reason.effect == effect]
+        """The reasons with this effect that stand, in the answer's order."""
+        return [reason for reason in self.reasons if reason.effect == effect and reason.lifted_by is None]
+
+    @property
+    def lifted(self) -> list[Reason]:
+        """The reasons that exceptions set aside."""
+        return [reason for reason in self.reasons if reason.lifted_by is not None]
 
 
 @dataclass(frozen=True)
@@ -165,6 +176,8 @@ def parse_answer(answer: Mapping[str, Any]) -> Answer:
         packs=[_name_pack(pack) for pack in policy.get("packs", ())],
         terms_digest=answer.get("terms_digest"),
         log_size=answer.get("log_size"),
+        agreements=list(answer.get("agreements", ())),
+        exceptions=list(answer.get("exceptions", ())),
     )
 
 

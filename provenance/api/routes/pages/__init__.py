@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from fastapi import APIRouter
 
-from provenance.api.routes.pages import (
-    decisions,
-    erasures,
-    log,
-    models,
-    overview,
-    policies,
-    releases,
-    reports,
-    runs,
-    samples,
-    search,
-    sources,
+NOUNS = (
+    "overview",
+    "samples",
+    "archives",  # before sources, whose names stand in the same place
+    "collections",
+    "sources",
+    "policies",
+    "agreements",
+    "exceptions",
+    "decisions",
+    "releases",
+    "runs",
+    "models",
+    "reports",
+    "erasures",
+    "log",
+    "search",
 )
 
 router = APIRouter(include_in_schema=False)
-for _noun in (overview, samples, sources, policies, decisions, releases, runs, models, reports, erasures, log, search):
-    router.include_router(_noun.router)
+for _noun in NOUNS:
+    router.include_router(import_module(f"{__name__}.{_noun}").router)

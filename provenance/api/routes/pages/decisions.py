@@ -121,6 +121,11 @@ def group_classes(classes: Sequence[Mapping[str, Any]]) -> list[SampleClass]:
     return list(rows.values())
 
 
+def stands_against(reason: Mapping[str, Any]) -> bool:
+    """Whether a reason of an answer bars or holds back, and no exception set it aside."""
+    return reason["effect"] != "permit" and "lifted_by" not in reason
+
+
 def _fill_class(item: Mapping[str, Any]) -> SampleClass:
     answer, teacher = item["answer"], item["facts"]["teacher"]
     return SampleClass(
@@ -131,5 +136,5 @@ def _fill_class(item: Mapping[str, Any]) -> SampleClass:
         teacher=f"{teacher['provider']}/{teacher['model']}",
         route=teacher["route"],
         documents=[document["id"] for document in answer["documents"]],
-        rules=[reason["rule"] for reason in answer["reasons"] if reason["effect"] != "permit"],
+        rules=[reason["rule"] for reason in answer["reasons"] if stands_against(reason)],
     )

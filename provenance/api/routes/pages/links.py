@@ -7,9 +7,8 @@ from typing import Any
 
 from provenance.api.rendering import quote_segment
 
-_PAGES = {
-    "decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms", "erasure": "erasures",
-}  # fmt: skip
+_PAGES = {"decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms",
+          "agreement": "agreements", "exception": "exceptions", "erasure": "erasures"}  # fmt: skip
 
 
 def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None:
@@ -18,6 +17,8 @@ def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None
         return f"/samples/{index}"
     if kind == "release":
         return f"/releases/{quote_segment(predicate['name'])}@{predicate.get('version', 1)}"
+    if kind == "curation" and predicate.get("kind") == "dataset-facts":
+        return f"/sources/collections/{quote_segment(predicate['id'])}"
     if kind in _PAGES:
         return f"/{_PAGES[kind]}/{quote_segment(predicate['id'])}"
     return {"policy": "/policies", "key": "/log#keys"}.get(kind)

@@ -18,6 +18,7 @@ from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.errors import NotFoundError
 from provenance.ledger.append import format_time
 from provenance.policy.decide import decide_classes
+from provenance.policy.lifts import load_lifts
 from provenance.store.log import get_statement
 from provenance.store.models import get_model, list_models
 from provenance.store.pages import list_children, list_slices
@@ -94,11 +95,16 @@ def ask_publishing(asked: Asked, release_id: str, run: Mapping[str, Any]) -> Ans
         for item in list_classes(asked, release)
         if item["answer"]["verdict"] in RELEASED
     ]
+    today = asked.runtime.clock().date()
+    held = load_lifts(asked.session, today)
     decided = decide_classes(
         trained_on,
         student,
         "publish",
-        at=asked.runtime.clock().date(),
+        at=today,
+        agreements=held.agreements,
+        exceptions=held.exceptions,
+        dataset=release["dataset"],
         catalogue=asked.runtime.catalogue,
         pack=asked.runtime.pack,
         log_size=release["log_size"],

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from provenance.api.pages import Asked, PageDep, add_page
+from provenance.api.routes.pages.decisions import stands_against
 from provenance.api.views.common import File, Link
 from provenance.api.views.decisions import parse_conditions
 from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleaseRow, ReleasesPage
@@ -125,7 +126,7 @@ def _fill_quarantine(classes: Sequence[Mapping[str, Any]]) -> list[Quarantined]:
 def _why_held(item: Mapping[str, Any]) -> Quarantined:
     """The first reason against a class: an answer's reasons stand strictest first, and one that permits held nothing back."""
     teacher, answer = item["facts"]["teacher"], item["answer"]
-    first = next((reason for reason in answer["reasons"] if reason["effect"] != "permit"), NO_PERMISSION)
+    first = next((reason for reason in answer["reasons"] if stands_against(reason)), NO_PERMISSION)
     return Quarantined(
         teacher=f"{teacher['provider']}/{teacher['model']}",
         verdict=answer["verdict"],

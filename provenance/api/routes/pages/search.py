@@ -21,7 +21,10 @@ from provenance.store.tables import StatementRow
 
 router = APIRouter()
 SHOWN_HITS = 50
-ID_KINDS = ("decision", "release", "run", "model", "report", "student", "policy", "terms", "capture", "erasure")
+ID_KINDS = (
+    "decision", "release", "run", "model", "report", "student", "policy", "terms", "capture", "agreement", "exception",
+    "erasure",
+)  # fmt: skip
 MIN_PREFIX = 3
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provenance.api.pages import Asked
+from provenance.api.routes.pages.decisions import stands_against
 from provenance.api.routes.pages.filters import UNDECIDED
 from provenance.api.routes.pages.releases import find_creation, list_classes
 from provenance.api.views.common import Link
@@ -80,7 +81,7 @@ def _first_reason(classes: list[dict[str, Any]]) -> str:
         (item["facts"]["teacher"], reason)
         for item in classes
         for reason in item["answer"]["reasons"]
-        if reason["effect"] != "permit"
+        if stands_against(reason)
     )
     for teacher, reason in held:
         return f"{teacher['provider']}/{teacher['model']}: {reason['text'].rstrip('.')}"
