@@ -35,6 +35,7 @@ from provenance.ledger.note import format_vkey
 from provenance.ledger.prove import Prover, consistency_between
 from provenance.ledger.publish import Publisher, publish, publish_tiles, read_checkpoint
 from provenance.ledger.quorum import Account, Quorum, read_account, read_witness_policy
+from provenance.ledger.rotate import retire_due
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
 from provenance.policy.pack import Pack, load_pack
@@ -153,7 +154,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
     engine = make_engine(settings.resolved_database_url)
     with _one_at_a_time(settings.data_dir):
         upgrade(settings.resolved_database_url)
-        ring = _open_ring(settings)
+        ring = _open_ring(settings, clock())
         sign_once = SignOnce(settings.data_dir / "keys" / "signed")
         _open_log(engine, ring, sign_once, clock())
         sequencer = Sequencer(engine, ring, sign_once, clock)
@@ -190,12 +191,18 @@ def _one_at_a_time(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _open_ring(settings: Settings) -> KeyRing:
+def _open_ring(settings: Settings, now: datetime) -> KeyRing:
     folder = settings.data_dir / "keys"
     if (folder / "keys.json").exists():
+        retire_due(folder, now)
         return open_keys(folder, _passphrase(settings, folder).get_secret_value())
     origin = settings.origin or f"provenance.local/{secrets.token_hex(4)}"
     return create_keys(folder, origin, _passphrase(settings, folder).get_secret_value())
+
+
+def key_passphrase(settings: Settings) -> str:
+    """What the private keys of this data directory are encrypted with."""
+    return _passphrase(settings, settings.data_dir / "keys").get_secret_value()
 
 
 def _passphrase(settings: Settings, folder: Path) -> SecretStr:

@@ -4,7 +4,8 @@
  2. Checkpoint: every signature line by a known key verifies, Ed25519 and ML-DSA-44; the log's own is among them.
  3. Entries: each is a statement of its kind and stands in the tree of that checkpoint, at its index.
  4. Keys: entry 0 introduces the authority key, which signs the statements that introduce all others; every envelope is
-    signed by a key of the purpose its kind asks for, on record before it and not ended before it.
+    signed by a key of the purpose its kind asks for, on record before it and not ended before it. A revoked key's
+    signatures, under envelopes and checkpoints, count up to its last good size.
  5. Batches: each sample stands in a batch that its collector signed.
  6. Words: prompts and completions open the commitments of their samples.
  7. References: the subject is among the entries; files have the digests that statements name; a release rests on a
@@ -27,7 +28,7 @@ from typing import Any
 from provenance.attestation.envelope import parse_entry, read_envelope, verify_envelope
 from provenance.attestation.keychain import Keychain
 from provenance.attestation.predicates import check_predicate
-from provenance.attestation.statement import Statement, parse_statement
+from provenance.attestation.statement import Statement, iterate_digests, parse_statement
 from provenance.attestation.verification import FAILED, OK, SKIPPED, Step, Verification, format_verification
 from provenance.canonical import (
     COMPLETION_DOMAIN,
@@ -104,6 +105,7 @@ class _Steps:
         self.contents: BundleContents = bundle.contents
         self.statements: dict[int, Statement] = {}
         self.keychain: Keychain | None = None
+        self.signed_by: set[str] = set()
 
     def run(self) -> Iterator[Step]:
         checks: tuple[Callable[[], list[str]], ...] = (
@@ -134,6 +136,7 @@ class _Steps:
         opened = open_signed_checkpoint(self.contents.checkpoint, [*pinned, *sent])
         if self.trust:
             self.trust.check(opened.signed_by)
+        self.signed_by = {vkey.key_id.hex() for vkey in opened.signed_by}
         if opened.checkpoint.size != self.contents.log_size:
             raise VerificationError(
                 f"the manifest speaks of {self.contents.log_size} entries, the checkpoint of {opened.checkpoint.size}"
@@ -171,15 +174,19 @@ class _Steps:
     # 4
     def signatures(self) -> list[str]:
         chain, signed = Keychain(), 0
-        for index, statement in sorted(self._all_statements().items()):
-            if statement.kind == "sample":  # signed through its batch, step 5
-                continue
-            envelope = read_envelope(self.contents.entries[index])
+        statements = sorted(self._all_statements().items())
+        for index, statement in statements:  # first: a revocation reaches back to its last good size
             if statement.kind == "key":
-                chain.take(index, statement.predicate, envelope)
-            else:
-                chain.check(index, statement.kind, envelope)
-            signed += 1
+                chain.take(index, statement.predicate, read_envelope(self.contents.entries[index]))
+                signed += 1
+        for index, statement in statements:
+            if statement.kind not in ("key", "sample"):  # a sample is signed through its batch, step 5
+                chain.check(index, statement.kind, read_envelope(self.contents.entries[index]))
+                signed += 1
+        if self.signed_by and self.signed_by <= (void := chain.void_log_keys(self.contents.log_size)):
+            raise SignatureError(
+                f"only log keys that were revoked before this size sign the checkpoint: {', '.join(void)}"
+            )
         if not chain.keys:
             raise SignatureError("the bundle holds no statement that introduces the authority key")
         self.keychain = chain
@@ -223,7 +230,7 @@ class _Steps:
     def references(self) -> list[str]:
         statements = self._all_statements()
         self._check_subject(statements)
-        named = {digest for statement in statements.values() for digest in _digests_in(statement.predicate)}
+        named = {digest for statement in statements.values() for digest in iterate_digests(statement.predicate)}
         listed = dict(_files_in(statements.values()))
         unnamed = 0
         for path, data in self.contents.files.items():
@@ -287,19 +294,6 @@ class _Steps:
                 f"{decision['id']} allows {allowed}"
             )
         return True
-
-
-def _digests_in(value: Any) -> Iterator[str]:
-    """Every `sha256:` text anywhere in a predicate."""
-    if isinstance(value, str):
-        if value.startswith("sha256:"):
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _digests_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _digests_in(item)
 
 
 def _files_in(statements: Any) -> Iterator[tuple[str, str]]:

@@ -53,6 +53,7 @@ class Dashboard:
     blocked_decision: str = ""
     report: str = ""
     model: str = ""
+    erasure: str = ""
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """A page as a reader without a token asks for it."""
@@ -119,6 +120,8 @@ def fill(dashboard: Dashboard) -> None:
     asked = {"kind": "ownership-and-legality", "subject": dashboard.release}
     dashboard.report = dashboard.wait(dashboard.post("/api/v1/reports", asked)["status_url"])["id"]
     dashboard.hostile = dashboard.post("/api/v1/samples", [hostile_sample()])["first_index"]
+    erasure = {"external_ids": [hostile_sample()["external_id"]], "reason": HOSTILE}
+    dashboard.erasure = dashboard.post("/api/v1/erasures", erasure)["id"]
     _add_jobs(dashboard, release)
 
 

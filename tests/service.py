@@ -193,7 +193,7 @@ class ServiceProcess(Service):
         self.spawn()
         self._wait_until_up()
         if not self.token:
-            self.token = self._make_token()
+            self.token = self.make_token("test")
         self.client.headers["Authorization"] = f"Bearer {self.token}"
 
     def spawn(self) -> None:
@@ -217,13 +217,14 @@ class ServiceProcess(Service):
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
-    def _make_token(self) -> str:
+    def make_token(self, name: str) -> str:
+        """An administrator's token, made beside the running service."""
         settings = Settings(data_dir=self.data_dir, database_url=self.environment.get("PROVENANCE_DATABASE_URL"))
         from provenance.store.session import make_engine
 
         engine = make_engine(settings.resolved_database_url)
         with write_session(engine) as session:
-            token = create_token(session, name="test", role="admin", now="2026-01-01T00:00:00Z", expires_at=None)[1]
+            token = create_token(session, name=name, role="admin", now="2026-01-01T00:00:00Z", expires_at=None)[1]
         engine.dispose()
         return token
 

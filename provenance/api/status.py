@@ -59,7 +59,7 @@ STATUSES: dict[str, Status] = {
     "looked-at": Status("Looked at", *_OK),
     "open": Status("Nobody has looked", *_WARN),
     "erased": Status("Erased", *_MUTE),
-    # agreements and exceptions
+    # agreements, exceptions and erasures
     "requested": Status("Requested", *_HELD),
     "expired": Status("Expired", *_MUTE),
     "refused": Status("Refused", *_BAD),

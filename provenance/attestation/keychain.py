@@ -4,6 +4,9 @@
   root, so nobody can put another first.
 - The authority signs the statements of all other keys, and of its own successor.
 - A key signs entries behind the statement that introduces it, and before the one that retires or revokes it.
+- A revocation may name a last good size: from that index on its signatures are void, also before the revocation itself. Only the
+  statements of keys that an authority signed until then stand, as its successor is among them: check all `key` statements
+  first (`take`), then all others (`check`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,20 @@ from provenance.canonical import parse_base64
 from provenance.errors import SignatureError, StatementError
 
 ACTIVE = "active"
+
+
+def _read_end(index: int, said: Mapping[str, Any]) -> int | None:
+    """The first index that the key of a statement no longer signs, or None while it goes on."""
+    if said["state"] == ACTIVE:
+        return None
+    good = said.get("last_good_size")
+    if good is None:
+        return index
+    if type(good) is not int or not 0 <= good <= index or said["state"] != "revoked":
+        raise StatementError(
+            f"entry {index}: last_good_size is {good!r}; expected a size of the log before a revocation"
+        )
+    return good
 
 
 @dataclass
@@ -37,9 +54,10 @@ class KnownKey:
 
 @dataclass
 class Keychain:
-    """The envelope keys of one log, by keyid. Hand it the log's envelopes in the order of their indices."""
+    """The envelope keys of one log, by keyid, and where revoked log keys end. Hand it a log's envelopes in order."""
 
     keys: dict[str, KnownKey] = field(default_factory=dict)
+    log_ends: dict[str, int] = field(default_factory=dict)
 
     def take(self, index: int, said: Mapping[str, Any], envelope: Envelope) -> None:
         """Add what a `key` statement introduces or ends, if the authority signed it.
@@ -63,11 +81,13 @@ class Keychain:
         else:
             verify_envelope(envelope, {key.keyid: key})
         known = self.keys.get(said["keyid"])
-        if known is not None and said["state"] != ACTIVE:
-            known.ended = index if known.ended is None else known.ended
+        end = _read_end(index, said)
+        if said["purpose"] == "log" and said["state"] == "revoked" and end is not None:
+            self.log_ends[said["keyid"]] = min(end, self.log_ends.get(said["keyid"], end))
+        if known is not None and end is not None:
+            known.ended = end if known.ended is None else min(known.ended, end)
         elif known is None and key is not None:
-            ended = None if said["state"] == ACTIVE else index
-            self.keys[key.keyid] = KnownKey(said["purpose"], key, index, ended)
+            self.keys[key.keyid] = KnownKey(said["purpose"], key, index, end)
 
     def check(self, index: int, kind: str, envelope: Envelope) -> None:
         """Check that the entry at `index` is signed by a key of the purpose that its kind asks for.
@@ -83,6 +103,10 @@ class Keychain:
             verify_envelope(envelope, able)
         except SignatureError as exc:
             raise SignatureError(f"entry {index} ({kind}) is not signed by the {purpose} key: {exc.detail}") from exc
+
+    def void_log_keys(self, size: int) -> set[str]:
+        """Ids of the revoked log keys whose line under a checkpoint of `size` entries says nothing."""
+        return {keyid for keyid, end in self.log_ends.items() if size > end}
 
     def of_purpose(self, purpose: str) -> dict[str, PublicKey]:
         """keyid -> key of those that stand for `purpose` and have not ended."""

@@ -27,7 +27,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "curation": "id:str",
         "decision": "id:str action:str student:map selection:map? log_size:int policy:map terms_digest:digest? "
         "verdict:verdict counts:map? classes:list answer_digest:digest",
-        "erasure": "id:str",
+        "erasure": "id:str phase:str reason:str requester:str approver:str? at:time count:int tokens:int "
+        "indices_digest:digest releases:list",
         "exception": "id:str step:exception-step request_digest:digest reason:str? scope:map? expires_on:day? "
         "actor:str at:time",
         "key": "purpose:purpose name:str algorithm:str keyid:str valid_from:time valid_to:time? state:state",

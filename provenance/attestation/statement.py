@@ -9,7 +9,7 @@ Source: in-toto attestation framework, spec/v1/statement.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,3 +149,16 @@ def _subject_of(value: Any) -> Subject:
         if not isinstance(text, str) or not text:
             raise StatementError("a digest is text", FieldError(f"subject.digest.{algorithm}", text, "hex"))
     return Subject(name, digest)
+
+
+def iterate_digests(value: Any) -> Iterator[str]:
+    """Every `sha256:` text anywhere in a predicate."""
+    if isinstance(value, str):
+        if value.startswith("sha256:"):
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from iterate_digests(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from iterate_digests(item)

@@ -12,6 +12,8 @@ from provenance.ledger.prove import Prover
 from provenance.store.log import find_content, list_statements, read_entry, read_statement
 from provenance.store.samples import get_sample
 
+KEY_FACTS = ("purpose", "keyid", "algorithm", "public_key", "state", "last_good_size")
+
 
 def sample_evidence(session: Session, ring: KeyRing, index: int, prover: Prover | None = None) -> dict[str, Any]:
     """Evidence that lets anybody check a sample without this service; `prover`, if given, covers its batch entry.
@@ -35,7 +37,7 @@ def sample_evidence(session: Session, ring: KeyRing, index: int, prover: Prover 
         "batch_proof": prover.proof_text(row.batch_index),
         "vkeys": ring.vkey_lines,
         "keys": [
-            {name: key.predicate.get(name) for name in ("purpose", "keyid", "algorithm", "public_key", "state")}
+            {name: key.predicate[name] for name in KEY_FACTS if name in key.predicate}
             for key in list_statements(session, "key")
         ],
         "opening": find_content(session, index),

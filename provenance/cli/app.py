@@ -16,6 +16,7 @@ from provenance.cli import (
     capture,
     db,
     decide,
+    erase,
     exception,
     importing,
     keys,
@@ -50,7 +51,7 @@ NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
     "agreement": agreement.app, "exception": exception.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
-    "log": log.app, "keys": keys.app, "witness": witness.app,
+    "log": log.app, "keys": keys.app, "witness": witness.app, "erase": erase.app,
 }  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

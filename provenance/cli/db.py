@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from provenance.cli.connect import local_settings
+from provenance.cli.local import hold_alone
 from provenance.cli.output import print_line, show_progress
 from provenance.errors import ConflictError, FieldError, MalformedError, NotFoundError, SettingsError
 
@@ -38,7 +38,7 @@ def upgrade() -> None:
 @app.command("reindex")
 def reindex() -> None:
     """Build the index tables again out of the log's entries. The service must be stopped."""
-    with _alone("db reindex") as settings:
+    with hold_alone("db reindex") as settings:
         from provenance.store.session import make_engine, write_session
 
         engine = make_engine(settings.resolved_database_url)
@@ -107,7 +107,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that `db backup` w
     """Put a backup in the place of the embedded database. Refused if the log has gone on since. The service must be stopped."""
     if not file.is_file():
         raise NotFoundError(f"there is no file {file}")
-    with _alone("db restore") as settings:
+    with hold_alone("db restore") as settings:
         from provenance.ledger.keys import SignOnce
 
         target = _sqlite(settings)
@@ -167,18 +167,3 @@ def _sqlite(settings: Settings) -> Path:
             f"db backup and restore copy {expected}", FieldError("PROVENANCE_DATABASE_URL", url.drivername, expected)
         )
     return Path(url.database)
-
-
-@contextmanager
-def _alone(purpose: str) -> Iterator[Settings]:
-    settings = local_settings()
-    from provenance.cli.service import COMMAND, hold
-    from provenance.settings import prepare_data_dir
-
-    prepare_data_dir(settings.data_dir)
-    held = hold(settings.data_dir, purpose)
-    try:
-        held.announce(COMMAND, None)
-        yield settings
-    finally:
-        held.release()

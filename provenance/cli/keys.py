@@ -1,12 +1,23 @@
-"""`provenance keys`: the public halves of all keys."""
+"""`provenance keys`: the public halves of all keys; rotation, and revocation of one that was lost or stolen."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from provenance.cli.connect import is_remote, local_settings, open_client
 from provenance.cli.local import read_keys
-from provenance.cli.output import JsonOption, print_json, print_table
+from provenance.cli.output import JsonOption, print_json, print_line, print_table
+from provenance.cli.token import parse_duration
+from provenance.errors import FieldError, SettingsError
+
+if TYPE_CHECKING:
+    from provenance.ledger.keys import KeyRecord
+    from provenance.runtime import Runtime
 
 app = typer.Typer(help="Keys: one purpose each.", no_args_is_help=True)
 COLUMNS = ("purpose", "name", "algorithm", "state", "valid_from", "valid_to", "keyid")
@@ -20,7 +31,98 @@ def list_all(as_json: JsonOption = False) -> None:
             keys = client.get("/api/v1/keys")
     else:
         keys = [record.to_public() for record in read_keys(local_settings())]
+    _print_keys(keys, as_json=as_json)
+
+
+@app.command("rotate")
+def rotate(
+    purpose: Annotated[str, typer.Argument(help="authority, log, collector or release.")],
+    overlap: Annotated[str, typer.Option(help="How long the old key stays valid beside the new one: 12h, 7d.")] = "7d",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key for a purpose, introduced by the authority's. The service must be stopped."""
+    from provenance.ledger.rotate import rotate_key
+
+    during = timedelta(0) if overlap in {"0", "0d", "none"} else parse_duration(overlap, "overlap")
+
+    def change(runtime: Runtime, folder: Path, passphrase: str, now: datetime) -> list[KeyRecord]:
+        introduce = _introducer(runtime)
+        return rotate_key(folder, purpose, passphrase, now=now, overlap=during, introduce=introduce)
+
+    _print_keys(_change(f"keys rotate {purpose}", change), as_json=as_json)
+
+
+@app.command("revoke")
+def revoke(
+    keyid: Annotated[str, typer.Argument(help="Id of the key, or its first characters (8 or more).")],
+    reason: Annotated[str, typer.Option(help="Why; it is logged.")],
+    last_good_size: Annotated[
+        int,
+        typer.Option(help="Size of the log up to which its signatures are good; what it signed later is void.", min=0),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key that was lost or stolen; a successor is made where none is active. The service must be stopped."""
+    from provenance.ledger.rotate import revoke_key
+
+    def change(runtime: Runtime, folder: Path, passphrase: str, now: datetime) -> list[KeyRecord]:
+        _check_size(runtime, last_good_size)
+        introduce = _introducer(runtime)
+        return revoke_key(
+            folder, keyid, passphrase, now=now, reason=reason, last_good_size=last_good_size, introduce=introduce
+        )
+
+    made = _change(f"keys revoke {keyid}", change, reason)
+    if not as_json:
+        print_line(f"revoked {keyid}: its signatures count up to size {last_good_size:,}")
+    _print_keys(made, as_json=as_json)
+
+
+def _introducer(runtime: Runtime) -> Callable[[Any], object]:
+    return lambda said: runtime.append("key", said)
+
+
+def _check_size(runtime: Runtime, last_good_size: int) -> None:
+    from provenance.errors import MalformedError
+    from provenance.store.log import get_head
+    from provenance.store.session import read_session
+
+    with read_session(runtime.engine) as session:
+        size = get_head(session).size
+    if last_good_size > size:
+        expected = f"at most {size}, the size of the log"
+        raise MalformedError(
+            f"--last-good-size: expected {expected}", FieldError("last_good_size", last_good_size, expected)
+        )
+
+
+def _change(
+    act: str, change: Callable[[Runtime, Path, str, datetime], Sequence[KeyRecord]], reason: str | None = None
+) -> list[dict[str, Any]]:
+    """Do it while nobody else uses the data directory; opened again, the log also learns which keys ended."""
+    if is_remote():
+        expected = "no PROVENANCE_URL: keys are changed where they lie"
+        raise SettingsError(f"{act}: expected {expected}", FieldError("PROVENANCE_URL", None, expected))
+    from provenance.cli.local import hold_alone
+    from provenance.runtime import key_passphrase, open_runtime
+
+    with hold_alone(act) as settings:
+        folder = settings.data_dir / "keys"
+        runtime = open_runtime(settings)
+        try:
+            made = change(runtime, folder, key_passphrase(settings), runtime.clock())
+        finally:
+            runtime.close()
+        runtime = open_runtime(settings)
+        try:
+            runtime.append_access("terminal", act, ", ".join(item.keyid for item in made) or "no new key", reason)
+        finally:
+            runtime.close()
+    return [item.to_public() for item in made]
+
+
+def _print_keys(keys: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
-        print_json(keys)
-        return
-    print_table(COLUMNS, ([key.get(name) for name in COLUMNS] for key in keys), empty="No keys.")
+        print_json(list(keys))
+    else:
+        print_table(COLUMNS, ([key.get(name) for name in COLUMNS] for key in keys), empty="No keys.")

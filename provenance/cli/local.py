@@ -99,3 +99,23 @@ def load_local_lifts(day: date) -> Lifts:
 
 def _has_database(settings: Settings) -> bool:
     return settings.database_url is not None or (settings.data_dir / "provenance.db").exists()
+
+
+@contextmanager
+def hold_alone(purpose: str) -> Iterator[Settings]:
+    """The local data directory while no service or other command uses it.
+
+    Raises:
+        ConflictError: somebody does; named with process and address.
+    """
+    settings = local_settings()
+    from provenance.cli.service import COMMAND, hold
+    from provenance.settings import prepare_data_dir
+
+    prepare_data_dir(settings.data_dir)
+    held = hold(settings.data_dir, purpose)
+    try:
+        held.announce(COMMAND, None)
+        yield settings
+    finally:
+        held.release()

@@ -99,8 +99,8 @@ def revoke(
         print_line(f"revoked {ended['name']} ({ended['id']})")
 
 
-def parse_duration(text: str) -> timedelta:
-    """`30d`, `12h`, `8w`, `90m` as a duration.
+def parse_duration(text: str, name: str = "expires") -> timedelta:
+    """`30d`, `12h`, `8w`, `90m` as a duration; `name` is the option that it stands in.
 
     Raises:
         MalformedError: another form.
@@ -108,7 +108,7 @@ def parse_duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
         expected = "a number and m, h, d or w, for example 30d"
-        raise MalformedError(f"expires: expected {expected}, got {text!r}", FieldError("expires", text, expected))
+        raise MalformedError(f"{name}: expected {expected}, got {text!r}", FieldError(name, text, expected))
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

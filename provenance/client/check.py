@@ -54,8 +54,11 @@ def check_manifest(
     student: str | None,
     *,
     reference: str | None,
+    ask_entry: bool = False,
 ) -> Manifest:
     """Check a manifest and its attestation; with a `client`, state and student too.
+
+    `ask_entry`: the keys are the service's own, so its word on where the release stands in the log counts for revoked ones.
 
     Raises:
         ManifestError: it is not a release's manifest.
@@ -64,8 +67,10 @@ def check_manifest(
         DeniedError: the release may not be used, or not by this student.
     """
     manifest = Manifest(data, _parse(data))
-    _check_attestation(manifest, envelope, keys)
-    named = manifest.value
+    named, entry = manifest.value, None
+    if ask_entry and client is not None and any(key.get("state") == "revoked" for key in keys):
+        entry = client.get(f"/api/v1/releases/{named['id']}").get("entry")
+    _check_attestation(manifest, envelope, keys, entry)
     if reference not in (None, named["id"], f"{named['name']}@{named['version']}"):
         raise DigestMismatchError(
             f"asked for release {reference}, got {named['name']}@{named['version']} ({named['id']})"
@@ -117,10 +122,10 @@ def _parse(data: bytes) -> Mapping[str, Any]:
     return value
 
 
-def _check_attestation(manifest: Manifest, envelope: bytes, keys: Keys) -> None:
+def _check_attestation(manifest: Manifest, envelope: bytes, keys: Keys, entry: Any) -> None:
     trusted = {}
     for key in keys:
-        if key.get("purpose") == "release" and key.get("state") != "revoked" and key.get("public_key"):
+        if key.get("purpose") == "release" and key.get("public_key") and _is_good(key, entry):
             public = PublicKey(parse_base64(key["public_key"], "public_key"))
             trusted[public.keyid] = public
     if not trusted:
@@ -135,10 +140,23 @@ def _check_attestation(manifest: Manifest, envelope: bytes, keys: Keys) -> None:
             raise DigestMismatchError(f"{name} is {digest}; the attestation signs {said.get(name)}")
 
 
+def _is_good(key: Mapping[str, Any], entry: Any) -> bool:
+    """Whether a key may attest a release that was logged as `entry` (None: not known)."""
+    if key.get("state") != "revoked":
+        return True
+    good = key.get("last_good_size")
+    return type(good) is int and type(entry) is int and entry < good
+
+
 def _check_state(known: Mapping[str, Any], manifest: Manifest) -> None:
     name, state = f"{manifest.value['name']}@{manifest.value['version']}", known.get("state")
     if state == "building":
         raise ConflictError(f"release {name} is still being built")
+    if erased := known.get("erased"):
+        raise DeniedError(
+            f"release {name} is {state}: it contains erased samples ({erased['samples']}, erasure {erased['erasure']})",
+            code=f"release-{state}",
+        )
     if state not in USABLE_STATES:
         raise DeniedError(
             f"release {name} is {state}; only {' or '.join(USABLE_STATES)} may be used", code=f"release-{state}"

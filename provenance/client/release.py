@@ -20,12 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from provenance.canonical import sha256_digest
+from provenance.canonical import parse_json, sha256_digest
 from provenance.client.check import Keys, Manifest, check_log_proof, check_manifest
 from provenance.client.fetch import fetch_files
 from provenance.client.rows import check_rows
-from provenance.errors import DigestMismatchError, FieldError, ManifestError, NotFoundError, UnavailableError
-from provenance.release.manifest import LOG_PROOF
+from provenance.errors import (
+    DeniedError,
+    DigestMismatchError,
+    FieldError,
+    ManifestError,
+    NotFoundError,
+    UnavailableError,
+)
+from provenance.release.manifest import LOG_PROOF, TOMBSTONE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -109,9 +116,11 @@ def _open(
         from provenance.client.client import Client
 
         client = Client()
+    ask_entry = keys is None
     if keys is None and client is not None:
         keys = client.get("/api/v1/keys")
     if local:
+        _refuse_erased(folder)
         small = {name: _read_small(folder / name) for name in _SMALL_FILES}
         reference = None
     elif client is None:
@@ -121,7 +130,9 @@ def _open(
         small = {name: client.get_bytes(f"{where}/{page}") for name, page in _SMALL_FILES.items()}
         reference = str(release)
     keys = keys or ()
-    manifest = check_manifest(small[MANIFEST], small[ATTESTATION], keys, client, student, reference=reference)
+    manifest = check_manifest(
+        small[MANIFEST], small[ATTESTATION], keys, client, student, reference=reference, ask_entry=ask_entry
+    )
     if client is not None and not local:
         base = cache if cache is not None else platformdirs.user_cache_path("provenance") / "releases"
         folder = base if exact else base / manifest.digest.removeprefix("sha256:")
@@ -150,6 +161,16 @@ def _read_small(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise NotFoundError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _refuse_erased(folder: Path) -> None:
+    if (folder / TOMBSTONE).is_file():
+        said = parse_json(_read_small(folder / TOMBSTONE))
+        raise DeniedError(
+            f"{folder} contains erased samples ({said['samples']}, erasure {said['erasure']}): its data is gone since "
+            f"{said['at']}; release what is left again",
+            code="release-withdrawn",
+        )
 
 
 def _read_table(parquet: Any, folder: Path, item: Mapping[str, Any]) -> Any:

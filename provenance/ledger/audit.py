@@ -5,9 +5,11 @@
  2. Entries: none is missing, each is a statement of its kind, and hashes to its place in the tiles.
  3. Tiles: each is what the one below it hashes to, up to the root of the checkpoint.
  4. Signatures: entry 0 introduces the authority key, which signs the statements of all others; each envelope is signed
-    by a key of the purpose that its kind asks for, on record before it and not ended before it.
+    by a key of the purpose that its kind asks for, on record before it and not ended before it; a revocation voids what its
+    key signed since its last good size.
  5. Batches: the samples right before a batch entry hash to the root that its collector signed.
- 6. Words: prompts and completions that were not erased open the commitments of their samples.
+ 6. Words: prompts and completions open the commitments of their samples; those that are gone are named by an erasure that
+    two people signed into the log.
 
 A failure hides no other: the pass goes on with what the tiles say. Nothing is changed.
 """
@@ -16,18 +18,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import zstandard
 from sqlmodel import Session, col, select
 
-from provenance.attestation.envelope import Envelope, parse_entry, read_envelope, verify_envelope
-from provenance.attestation.predicates import check_predicate, signing_purpose
-from provenance.attestation.signature import PublicKey
+from provenance.attestation.envelope import Envelope, parse_entry, read_envelope
+from provenance.attestation.keychain import Keychain
+from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement
-from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, parse_base64, verify_commitment
+from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, verify_commitment
 from provenance.errors import ProvenanceError, SignatureError, StatementError
 from provenance.ledger.checkpoint import open_checkpoint
 from provenance.ledger.edge import TileEdge
@@ -35,23 +37,14 @@ from provenance.ledger.findings import Audit
 from provenance.ledger.merkle import HASH_BYTES, leaf_hash, tree_root
 from provenance.ledger.note import VerifierKey
 from provenance.ledger.tiles import TILE_WIDTH
-from provenance.store.log import find_tile, get_head
+from provenance.store.log import find_content, find_tile, get_head, iterate_entries
+from provenance.store.ranges import IndexSet, parse_runs
 from provenance.store.segment import read_item, unpack_segment
 from provenance.store.tables import ContentSegment, EntrySegment, LogHead
 
 MAX_GAP = 100_000  # missing entries that the pass walks over by their tiles
 _UNREADABLE = (zstandard.ZstdError, struct.error, IndexError, ValueError, MemoryError)
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
-
-
-@dataclass
-class _Key:
-    """A key on record: since which entry, and from which one on it no longer signs."""
-
-    purpose: str
-    key: PublicKey
-    since: int
-    ended: int | None = None
 
 
 def audit_log(
@@ -83,9 +76,12 @@ class _Pass:
         self._session, self._head, self._progress = session, head, progress
         self._audit = Audit(size=head.size)
         self._edge = TileEdge()
-        self._keys: dict[str, _Key] = {}
+        self._chain = Keychain()
         self._open: list[tuple[int, bytes]] = []  # samples that no batch has closed yet, with their leaf hashes
         self._tile: tuple[int, bytes] = (-1, b"")
+        self._asked: dict[str, int] = {}  # erasure -> the entry that asked for it, beside which its list lies
+        self._agreed: dict[str, str] = {}  # erasure that was approved -> digest of its list
+        self._gone: list[int] = []  # samples without words
 
     def run(self, vkeys: Sequence[VerifierKey], signed: tuple[int, bytes] | None) -> Audit:
         self._check_checkpoint(vkeys, signed)
@@ -99,6 +95,7 @@ class _Pass:
             first = self._open[0][0]
             self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
         self._check_root()
+        self._check_erased()
         return self._audit
 
     # 1
@@ -202,8 +199,10 @@ class _Pass:
         if statement.kind == "key":
             self._take_key(index, statement.predicate, envelope)
         else:
-            self._check_signature(index, statement.kind, envelope)
+            self._chain.check(index, statement.kind, envelope)
         self._audit.signatures += 1
+        if statement.kind == "erasure":
+            self._take_erasure(index, statement.predicate)
         if statement.kind == "batch":
             self._check_batch(index, statement.predicate)
         elif self._open:
@@ -211,29 +210,21 @@ class _Pass:
             self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
 
     def _take_key(self, index: int, said: Mapping[str, Any], envelope: Envelope) -> None:
-        text = said.get("public_key")
-        key = PublicKey(parse_base64(text, "public_key")) if text else None
-        if key is not None and key.keyid != said["keyid"]:
-            raise StatementError(f"it names key {said['keyid'][:16]}…, which is not the one that it carries")
-        if not self._keys:
-            if index != 0 or said["purpose"] != "authority" or key is None:
-                raise SignatureError("entry 0 must introduce the authority key")
-            verify_envelope(envelope, {key.keyid: key})
-        else:
-            self._check_signature(index, "key", envelope)
-        if said["state"] != "active" and said["keyid"] in self._keys:
-            self._keys[said["keyid"]].ended = index
-        elif key is not None and key.keyid not in self._keys:
-            self._keys[key.keyid] = _Key(said["purpose"], key, index, None if said["state"] == "active" else index)
+        self._chain.take(index, said, envelope)
+        key = self._chain.keys.get(said["keyid"])
+        if key is not None and key.ended is not None and key.ended < index and said["state"] == "revoked":
+            self._check_again(key.ended, index)
 
-    def _check_signature(self, index: int, kind: str, envelope: Envelope) -> None:
-        purpose = signing_purpose(kind)
-        able = {
-            keyid: item.key
-            for keyid, item in self._keys.items()
-            if item.purpose == purpose and item.since < index and (item.ended is None or index < item.ended)
-        }
-        verify_envelope(envelope, able)
+    def _check_again(self, start: int, stop: int) -> None:
+        """What was taken for good before its key was revoked; the entries from `start` on have passed already."""
+        with suppress(*_UNREADABLE):  # named when it was read first
+            for index, entry in iterate_entries(self._session, start, stop):
+                try:
+                    statement = parse_entry(entry)
+                    if statement.kind not in ("key", "sample"):
+                        self._chain.check(index, statement.kind, read_envelope(entry))
+                except ProvenanceError as exc:
+                    self._audit.add(4, index, f"entry {index}: {exc.detail}")
 
     # 5
     def _check_batch(self, index: int, said: Mapping[str, Any]) -> None:
@@ -253,24 +244,25 @@ class _Pass:
     # 6
     def _check_words(self, start: int, entries: Sequence[bytes | None]) -> None:
         row = self._session.get(ContentSegment, start)
-        if row is None:
-            return
-        words = _read_all(row.frames, row.count)
-        self._session.expunge(row)
+        words = _read_all(row.frames, row.count) if row else []
+        if row is not None:
+            self._session.expunge(row)
+        words += [b""] * (len(entries) - len(words))
         for index, (entry, item) in enumerate(zip(entries, words, strict=False), start):
             try:
-                self._check_opening(entry, item)
+                self._check_opening(index, entry, item)
             except (ProvenanceError, *_MALFORMED) as exc:
                 detail = exc.detail if isinstance(exc, ProvenanceError) else f"malformed: {exc}"
                 self._audit.add(6, index, f"the words of entry {index} do not open its commitments: {detail}")
 
-    def _check_opening(self, entry: bytes | None, item: bytes | None) -> None:
-        if item == b"":
-            self._audit.erased += 1
-            return
+    def _check_opening(self, index: int, entry: bytes | None, item: bytes | None) -> None:
         said = parse_entry(entry or b"")
         if said.kind != "sample":
             return  # the text of terms and the like: its statement names its digest, and it is no secret
+        if item == b"":
+            self._audit.erased += 1
+            self._gone.append(index)
+            return
         if item is None:
             raise StatementError("they cannot be read")
         words = orjson.loads(item)
@@ -278,6 +270,27 @@ class _Pass:
             salt = bytes.fromhex(words[f"{name}_salt"])
             verify_commitment(said.predicate[f"{name}_commitment"], domain, salt, canonical_bytes(words[name]))
         self._audit.words += 1
+
+    def _take_erasure(self, index: int, said: Mapping[str, Any]) -> None:
+        if said["phase"] == "requested":
+            self._asked.setdefault(said["id"], index)
+        elif said["approver"] not in (None, said["requester"]):
+            self._agreed[said["id"]] = said["indices_digest"]
+
+    def _check_erased(self) -> None:
+        granted = [found for key in self._agreed if (found := self._load_list(key)) is not None]
+        for index in self._gone:
+            if not any(index in indices for indices in granted):
+                self._audit.add(6, index, f"the words of entry {index} are gone, and no erasure on record names it")
+
+    def _load_list(self, key: str) -> IndexSet | None:
+        """The samples of an erasure, if the list that is stored is the one that was signed."""
+        try:
+            content = find_content(self._session, self._asked[key])
+            found = parse_runs(content["runs"] if content else [])
+        except (ProvenanceError, *_UNREADABLE, *_MALFORMED):
+            return None
+        return found if found.digest == self._agreed[key] else None
 
 
 def _read_all(frames: bytes, count: int) -> list[bytes | None]:

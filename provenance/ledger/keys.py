@@ -7,14 +7,14 @@
 - Files are written once, mode 0600, in a folder of mode 0700, and never overwritten; `keys.json` comes last, so a crash
   leaves at most an unused key file.
 
-Order of use: `create_keys` once, `open_keys` at every start, `SignOnce` before every checkpoint.
+Order of use: `create_keys` once, `open_keys` at every start, `SignOnce` before every checkpoint; `rotate` ends keys.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,15 +29,14 @@ from provenance.attestation.signature import ECDSA_P256, ED25519, PrivateKey, Pr
 from provenance.canonical import format_base64, parse_base64, parse_json
 from provenance.errors import ConflictError, FieldError, MalformedError, NotFoundError, SettingsError, UnavailableError
 from provenance.ledger.checkpoint import MLDSA44Signer
-from provenance.ledger.durable import replace_file, write_new
+from provenance.ledger.durable import write_new
 from provenance.ledger.note import ED25519 as NOTE_ED25519
 from provenance.ledger.note import Ed25519NoteSigner, NoteSigner, VerifierKey, check_key_name, format_vkey, parse_vkey
 from provenance.ledger.private import RemoteNoteSigner, RemoteSigner, load_private
 from provenance.ledger.signonce import SignOnce
 
 __all__ = [
-    "KeyRecord", "KeyRing", "SignOnce", "create_keys", "has_keys", "list_changes", "list_public", "open_keys", "read_index",
-    "rotate_key",
+    "KeyRecord", "KeyRing", "SignOnce", "create_keys", "has_keys", "list_public", "open_keys", "read_index",
 ]  # fmt: skip
 
 ML_DSA_44 = "ml-dsa-44"
@@ -68,12 +67,15 @@ class KeyRecord:
     valid_to: str | None = None
     vkey: str | None = None
     public_key: str | None = None
+    last_good_size: int | None = None
+    reason: str | None = None
 
     def to_public(self) -> dict[str, Any]:
         """What `keys list --json` and `key` statements say of this key."""
         half = {"vkey": self.vkey} if self.vkey else {"public_key": self.public_key}
         names = ("purpose", "name", "algorithm", "keyid", "state", "valid_from", "valid_to")
-        return {name: getattr(self, name) for name in names} | half
+        ended = {name: getattr(self, name) for name in ("last_good_size", "reason") if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in names} | half | ended
 
 
 @dataclass(frozen=True)
@@ -132,15 +134,15 @@ def create_keys(folder: Path, origin_name: str, passphrase: str | bytes, *, now:
         SettingsError: the passphrase is empty.
     """
     check_key_name(origin_name)
-    secret = _secret(passphrase)
+    secret = open_secret(passphrase)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         if has_keys(folder):
             raise ConflictError(f"{folder / INDEX} exists; keys are never overwritten")
-        started = _format_time(now or datetime.now(UTC))
-        records = [_new_key(folder, origin_name, kind, secret, started) for kind in NEW_KEYS]
-        write_new(folder / INDEX, _format_index(origin_name, records))
+        started = format_moment(now or datetime.now(UTC))
+        records = [make_key(folder, origin_name, kind, secret, started) for kind in NEW_KEYS]
+        write_new(folder / INDEX, format_index(origin_name, records))
     except OSError as exc:
         raise UnavailableError(f"keys cannot be written to {folder}: {exc.strerror or exc}") from exc
     return open_keys(folder, passphrase)
@@ -163,7 +165,7 @@ def open_keys(folder: Path, passphrase: str | bytes) -> KeyRing:
         MalformedError: `keys.json` or a key file is not what we write.
     """
     origin, records = read_index(folder)
-    secret = _secret(passphrase)
+    secret = open_secret(passphrase)
     active = [item for item in records if item.state == ACTIVE]
     signers = {item.purpose: _open_signer(folder, item, secret) for item in active if item.public_key}
     log_signers = tuple(_open_log_signer(folder, origin, item, secret) for item in active if item.vkey)
@@ -172,45 +174,12 @@ def open_keys(folder: Path, passphrase: str | bytes) -> KeyRing:
     return KeyRing(origin, records, signers, log_signers)
 
 
-def rotate_key(
-    folder: Path, purpose: str, passphrase: str | bytes, *, revoke: bool = False, now: datetime | None = None
-) -> KeyRing:
-    """Replace the active key or keys of `purpose`; the old ones are retired, or revoked where they were lost.
-
-    The caller logs `list_changes(before, after)` as `key` statements, signed by the authority key that was active before:
-    a verifier takes a new authority from the old one only.
-
-    Raises:
-        NotFoundError: no active key has this purpose.
-        UnavailableError: the folder cannot be written; the old keys stay in force.
-    """
-    origin, records = read_index(folder)
-    secret, moment = _secret(passphrase), _format_time(now or datetime.now(UTC))
-    old = [item for item in records if item.purpose == purpose and item.state == ACTIVE]
-    if not old:
-        raise NotFoundError(f"no active key has the purpose {purpose!r}")
-    ended = [replace(item, state=REVOKED if revoke else RETIRED, valid_to=moment) for item in old]
-    try:
-        made = [_new_key(folder, origin, (purpose, item.algorithm), secret, moment) for item in old]
-        kept = [item for item in records if item not in old]
-        replace_file(folder / INDEX, _format_index(origin, [*kept, *ended, *made]))
-    except OSError as exc:
-        raise UnavailableError(f"keys cannot be written to {folder}: {exc.strerror or exc}") from exc
-    return open_keys(folder, passphrase)
-
-
 def list_public(ring: KeyRing) -> list[dict[str, Any]]:
     """What anybody may know of the keys, as `keys list --json` prints it and `key` statements say it.
 
     The authority's come first: its statement is entry 0 of the log, and signs those of the others.
     """
     return [item.to_public() for item in sorted(ring.records, key=lambda item: item.purpose != "authority")]
-
-
-def list_changes(before: KeyRing, after: KeyRing) -> list[dict[str, Any]]:
-    """What a rotation changed, in the order in which it is logged: new keys first, then the old ones that ended."""
-    changed = [item.to_public() for item in after.records if item not in before.records]
-    return sorted(changed, key=lambda item: bool(item["state"] != ACTIVE))
 
 
 def read_index(folder: Path) -> tuple[str, tuple[KeyRecord, ...]]:
@@ -233,23 +202,26 @@ def read_index(folder: Path) -> tuple[str, tuple[KeyRecord, ...]]:
         raise MalformedError(f"{folder / INDEX} is not a key index: {exc}") from exc
 
 
-def _secret(passphrase: str | bytes) -> bytes:
+def open_secret(passphrase: str | bytes) -> bytes:
+    """The passphrase as bytes, not empty."""
     secret = passphrase.encode() if isinstance(passphrase, str) else passphrase
     if not secret:
         raise SettingsError("the passphrase of the keys is empty", FieldError("passphrase", None, "not empty"))
     return secret
 
 
-def _format_time(moment: datetime) -> str:
+def format_moment(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _format_index(origin: str, records: Sequence[KeyRecord]) -> bytes:
+def format_index(origin: str, records: Sequence[KeyRecord]) -> bytes:
+    """The bytes of `keys.json`."""
     lines = [{name: value for name, value in vars(item).items() if value is not None} for item in records]
     return json.dumps({"format": FORMAT, "origin": origin, "keys": lines}, indent=1, ensure_ascii=False).encode()
 
 
-def _new_key(folder: Path, origin: str, kind: tuple[str, str], secret: bytes, started: str) -> KeyRecord:
+def make_key(folder: Path, origin: str, kind: tuple[str, str], secret: bytes, started: str) -> KeyRecord:
     """Generate a key, write its private half, and say all else about it."""
     purpose, algorithm = kind
     private: PrivateKey | MLDSA44PrivateKey
@@ -270,7 +242,8 @@ def _new_key(folder: Path, origin: str, kind: tuple[str, str], secret: bytes, st
     pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     write_new(folder / name, pem)
     shown = origin if purpose == "log" else f"{origin}/{purpose}"
-    return KeyRecord(purpose, shown, algorithm, f"file:{name}", keyid, ACTIVE, started, None, **halves)
+    vkey, public_key = halves.get("vkey"), halves.get("public_key")
+    return KeyRecord(purpose, shown, algorithm, f"file:{name}", keyid, ACTIVE, started, None, vkey, public_key)
 
 
 def _envelope_signer(private: object) -> PrivateKeySigner:

@@ -2,7 +2,7 @@
 
 A release folder holds `manifest.json` (canonical JSON, what is signed), `attestation.json` (DSSE over the manifest and
 every shard), `log-proof.txt` (one proof that these entries, neither more nor less, stand in the log), `README.md` (the
-dataset card) and `data/<split>-*.parquet`.
+dataset card) and `data/<split>-*.parquet`; or `erased.json` in place of the data.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from provenance.canonical import canonical_bytes, parse_json
 from provenance.errors import FieldError, MalformedError, ManifestError
 
 FORMAT = "provenance-release/1"
+TOMBSTONE = "erased.json"  # stands in a folder whose data an erasure took away
 LOG_PROOF = "log-proof.txt"
 FIELDS = (
     "format", "id", "name", "version", "dataset", "student", "decision", "log_size", "counts", "conditions", "splits",

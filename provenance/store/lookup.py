@@ -23,6 +23,7 @@ LOOKUP_KINDS = (
     "model",
     "report",
     "student",
+    "erasure",
     "agreement",
     "exception",
     "capture",

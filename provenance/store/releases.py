@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 from sqlmodel import Session, col, func, select
 
 from provenance.errors import FieldError, NotFoundError
+from provenance.store.erasures import flag_releases
 from provenance.store.jobs import list_jobs
 from provenance.store.log import find_statement, get_statement
 from provenance.store.tables import Job, Release
 
-FAILED = "failed"
+FAILED, WITHDRAWN = "failed", "withdrawn"
 
 
 def next_version(session: Session, name: str, identifier: str) -> int:
@@ -39,7 +40,7 @@ def get_release(session: Session, reference: str) -> dict[str, Any]:
     identifier = _find_id(session, reference)
     row = find_statement(session, "release", identifier)
     if row is not None:
-        return _logged(session, row.predicate, row.index)
+        return _logged(session, row.predicate, row.index, flag_releases(session))
     job = session.get(Job, identifier)
     if job is None or job.kind != "release":
         raise _not_found(reference)
@@ -64,10 +65,16 @@ def _find_id(session: Session, reference: str) -> str:
     raise _not_found(reference)
 
 
-def _logged(session: Session, predicate: dict[str, Any], index: int) -> dict[str, Any]:
+def _logged(
+    session: Session, predicate: dict[str, Any], index: int, flagged: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
     decision = get_statement(session, "decision", predicate["decision"]["id"])
+    erased = flagged.get(predicate["id"])
     return {
-        **{name: predicate[name] for name in ("id", "name", "version", "state", "dataset", "student", "counts")},
+        **{name: predicate[name] for name in ("id", "name", "version", "dataset", "student", "counts")},
+        # What an erasure took samples out of is no longer what was signed.
+        "state": WITHDRAWN if erased else predicate["state"],
+        "erased": erased,
         "decision": {
             "id": decision.predicate["id"],
             "entry": decision.index,
@@ -90,6 +97,7 @@ def _building(job: Job) -> dict[str, Any]:
         **{name: request[name] for name in ("name", "version", "dataset", "student")},
         "id": job.id,
         "state": FAILED if job.state == FAILED else "building",
+        "erased": None,
         "counts": {"selected": 0, "released": 0, "quarantined": 0},
         "decision": None,
         "conditions": [],
@@ -110,7 +118,9 @@ def list_releases(session: Session, *, limit: int = 100) -> list[dict[str, Any]]
     rows = session.exec(select(Release).order_by(col(Release.index).desc()).limit(limit)).all()
     logged = {row.id for row in rows}
     building = [_building(job) for job in list_jobs(session, "release") if job.id not in logged]
-    return building + [get_release(session, row.id) for row in rows]
+    flagged = flag_releases(session)
+    said = [get_statement(session, "release", row.id) for row in rows]
+    return building + [_logged(session, row.predicate, row.index, flagged) for row in said]
 
 
 def name_releases(session: Session, decisions: Set[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import zstandard
 
@@ -22,13 +22,8 @@ _local = threading.local()
 def pack_segment(items: Sequence[bytes]) -> bytes:
     """Pack `items`, in order."""
     compressor = zstandard.ZstdCompressor(level=LEVEL)
-    heads, frames = [], []
-    for start in range(0, len(items), ITEMS_PER_FRAME):
-        chunk = items[start : start + ITEMS_PER_FRAME]
-        frame = compressor.compress(b"".join(_WORD.pack(len(item)) + item for item in chunk))
-        heads.append(_PAIR.pack(len(chunk), len(frame)))
-        frames.append(frame)
-    return _WORD.pack(len(frames)) + b"".join(heads) + b"".join(frames)
+    chunks = (items[start : start + ITEMS_PER_FRAME] for start in range(0, len(items), ITEMS_PER_FRAME))
+    return _join([(len(chunk), _pack_frame(compressor, chunk)) for chunk in chunks])
 
 
 def unpack_segment(segment: bytes) -> list[bytes]:
@@ -47,6 +42,31 @@ def read_item(segment: bytes, position: int) -> bytes:
             return _items(frame, count)[position]
         position -= count
     raise IndexError(position)
+
+
+def empty_items(segment: bytes, positions: Iterable[int]) -> bytes:
+    """The segment with nothing at `positions`; frames that hold none of them keep their bytes."""
+    wanted, first = set(positions), 0
+    parts: list[tuple[int, bytes]] = []
+    compressor = zstandard.ZstdCompressor(level=LEVEL)
+    for frame, count in _frames(segment):
+        mine = wanted.intersection(range(first, first + count))
+        if mine:
+            items = [b"" if at in mine else item for at, item in enumerate(_items(frame, count), first)]
+            parts.append((count, _pack_frame(compressor, items)))
+        else:
+            parts.append((count, frame))
+        first += count
+    return _join(parts)
+
+
+def _pack_frame(compressor: zstandard.ZstdCompressor, items: Sequence[bytes]) -> bytes:
+    return compressor.compress(b"".join(_WORD.pack(len(item)) + item for item in items))
+
+
+def _join(frames: Sequence[tuple[int, bytes]]) -> bytes:
+    heads = b"".join(_PAIR.pack(count, len(frame)) for count, frame in frames)
+    return _WORD.pack(len(frames)) + heads + b"".join(frame for _, frame in frames)
 
 
 def _frames(segment: bytes) -> Iterator[tuple[bytes, int]]:

@@ -16,6 +16,7 @@ from provenance.api.views.decisions import (
     VerdictCount,
     parse_answer,
 )
+from provenance.api.views.erasures import DatasetShare, ErasedRun, ErasurePage, ErasureRow, ErasuresPage, Withdrawn
 from provenance.api.views.lifts import (
     AgreementPage,
     AgreementRow,
@@ -29,12 +30,8 @@ from provenance.api.views.lifts import (
 from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature, WitnessRow
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
-from provenance.api.views.policies import (
-    Pack,
-    PoliciesPage,
-    Rule,
-)
-from provenance.api.views.releases import Composition, Quarantined, ReleasePage, ReleasesPage
+from provenance.api.views.policies import Pack, PoliciesPage, Rule
+from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage
 from provenance.api.views.reports import ReportGuidePage, ReportKind, ReportPage, ReportsPage
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunsPage
 from provenance.api.views.samples import (
@@ -188,7 +185,7 @@ def sample_page() -> SamplePage:
             TermsInForce("openai-usage-policies", "openai", "Usage policies", None, "2025-10", None, False, "silent"),
         ],
         text=SampleText([Message("user", "What is a Merkle tree?\n\n" + HOSTILE)], [Message("assistant", "شجرة ميركل\n" + HOSTILE + "\nlong " * 40)]),
-        erased=False,
+        erased=False, erasure_id=None,
         uses=[SampleUse("demo@1", "quarantined", "acme-1b", None, None), SampleUse("math@1", "released", "acme-0.5b", "run-11ab", 0.000031)],
         parents=[Link("Sample 12", "/samples/12")], proof=PROOF,
         statement=json.dumps({"_type": "https://in-toto.io/Statement/v1", "predicate": {"dataset": "demo"}}),
@@ -254,6 +251,18 @@ def model_page() -> ModelPage:
         files=[File("model.safetensors", digest("weights"), 52_702_104), File("config.json", digest("config"), 812)],
         evaluation=COMPARISONS, limits=LIMITS, entry_index=350, teacher_id="acme/acme-1b", samples=0,
         publishing=parse_answer(ANSWER), publishing_asked_at="2026-11-24T10:02:30Z",
+    )  # fmt: skip
+
+
+def erasure_page() -> ErasurePage:
+    """An erasure that is done, of more runs than a page shows."""
+    return ErasurePage(
+        id="era_0", state="done", reason=HOSTILE, requester="compliance-1", approver="counsel-1",
+        requested_at="2026-11-23T10:00:00Z", ended_at="2026-11-23T11:00:00Z", samples=240, tokens=81_204,
+        indices_digest=digest("indices"), rows=[ErasedRun(3 * number, 3 * number + 1, 2) for number in range(120)],
+        datasets=[DatasetShare("demo", 240, 81_204, 0.31)], releases=[Withdrawn("demo@1", 240)],
+        runs=[Link("run-7c1f", "/runs/run-7c1f")], entries=[Link("requested, entry 400", "/log/entries/400")],
+        out_of_reach=["backups and copies"],
     )  # fmt: skip
 
 
@@ -327,6 +336,13 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "entry": ("/log/entries/342", EntryPage(342, "decision", 18_204, {"decision dec-81fe": digest("decision")}, {"id": "dec-81fe", "student": STUDENT, "note": HOSTILE}, [Signature(hexadecimal("k2"), "collector-1"), Signature(hexadecimal("k9"), None)], PROOF, "/decisions/dec-81fe")),
     "search": ("/search?q=gpt", SearchPage("gpt", [Hit("sample", Link("Sample 137", "/samples/137"), "teacher openai/gpt-4o"), Hit("terms", Link("OpenAI terms 5", "/sources/openai#openai-terms-5"), HOSTILE)], 58)),
     "search-nothing": ("/search?q=zzz", SearchPage(HOSTILE, [], 0)),
+    "erasures": ("/erasures", ErasuresPage([ErasureRow("era_1", "requested", 2, "2026-11-24T10:00:00Z", "compliance-1", None, HOSTILE), ErasureRow("era_0", "done", 90_000, "2026-11-23T10:00:00Z", "compliance-1", "counsel-1", "a person asked")])),
+    "erasures-new": ("/erasures", ErasuresPage([])),
+    "erasure": ("/erasures/era_0", erasure_page()),
+    "erasure-requested": ("/erasures/era_1", replace(erasure_page(), id="era_1", state="requested", approver=None, ended_at=None, releases=[], runs=[], out_of_reach=[])),
+    "erasure-failed": ("/erasures/era_2", replace(erasure_page(), state="failed", ended_at=None, error="readers kept the write-ahead log")),
+    "sample-erased": ("/samples/137", replace(sample_page(), text=None, erased=True, erasure_id="era_0")),
+    "release-erased": ("/releases/demo@1", replace(release_page("withdrawn"), erased=Erased("era_0", 2))),
     "error": ("/runs", ErrorPage(409, "Refused by policy", "release math@3 is not allowed for acme-1b", "release-not-allowed", "req-19f", [FieldProblem("release", HOSTILE, "a release in state allowed or partial")], "dec-81fe")),
 }  # fmt: skip
 """Name -> (URL, page)."""

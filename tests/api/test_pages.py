@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import text
 
 from provenance.demo.run import STUDENT
 from provenance.ledger.merkle import node_hash
 from provenance.release.bundle import parse_bundle
+from provenance.store import content
 from provenance.store.session import write_session
 from provenance.verify import verify
 from tests.dashboard import HOSTILE, LIVE_RUN, Dashboard, serve, serve_filled
@@ -24,7 +26,7 @@ from tests.dashboard_run import RUN, STEPS, loss_at
 PAGES = [
     "/", "/samples", "/samples?teacher=openai%2Fgpt-4o&verdict=deny", "/samples?q=gpt", "/sources", "/sources/openai",
     "/policies", "/terms/smollm-apache/impact", "/decisions", "/releases", "/releases/tutor@1", "/releases/tutor-gpt4o@1", "/runs", f"/runs/{RUN}",
-    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/log", "/search?q=tutor",
+    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/erasures", "/log", "/search?q=tutor",
 ]  # fmt: skip
 
 
@@ -219,7 +221,7 @@ def test_an_empty_record_shows_how_to_begin(tmp_path: Path) -> None:
         html = empty.get("/").text
         assert "The record holds no samples yet" in html
         assert "provenance capture" in html
-        for path in ("/samples", "/releases", "/runs", "/models", "/reports", "/decisions"):
+        for path in ("/samples", "/releases", "/runs", "/models", "/reports", "/decisions", "/erasures"):
             page = empty.get(path)
             assert page.status_code == 200
             assert 'class="empty' in page.text
@@ -247,9 +249,32 @@ def test_the_log_page_shows_roots_that_were_signed(dashboard: Dashboard) -> None
     assert sum(item["entries"] for item in page["kinds"]) == page["size"]
 
 
+def test_an_erasure_that_waits_is_a_task_and_shows_whom_it_waits_for(dashboard: Dashboard) -> None:
+    page = dashboard.get(f"/erasures/{dashboard.erasure}.json").json()
+    assert (page["state"], page["samples"], page["rows"]) == (
+        "requested", 1, [{"first": dashboard.hostile, "last": dashboard.hostile, "samples": 1}],
+    )  # fmt: skip
+    html = dashboard.get(f"/erasures/{dashboard.erasure}").text
+    assert "<script>alert" not in html
+    assert f"provenance erase approve {dashboard.erasure}" in html
+    tasks = dashboard.get("/index.json").json()["tasks"]
+    assert f"/erasures/{dashboard.erasure}" in [task["act"]["url"] for task in tasks]
+
+
+def test_whoever_watches_a_run_does_not_hold_up_an_erasure(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "CHECKPOINT_SECONDS", 5.0)
+    with httpx.stream("GET", f"{dashboard.url}/api/v1/runs/{LIVE_RUN}/events", timeout=30) as stream:
+        assert next(stream.iter_lines()).startswith("id: 0")
+        content.compact_database(dashboard.runtime.engine)
+
+
 def test_an_exact_id_leads_straight_to_its_page(dashboard: Dashboard) -> None:
     answer = dashboard.get(f"/search?q={dashboard.blocked_decision}")
     assert (answer.status_code, answer.headers["location"]) == (303, f"/decisions/{dashboard.blocked_decision}")
+    answer = dashboard.get(f"/search?q={dashboard.erasure}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/erasures/{dashboard.erasure}")
     assert dashboard.get("/search?q=tutor").status_code == 200
     assert "Nothing in the record matches" in dashboard.get("/search?q=zzzz").text
 

@@ -64,7 +64,7 @@ def test_lines_and_an_array_are_taken_alike_packed_or_not(service: LocalService)
 def test_one_sample_is_shown_with_its_words_and_proves_itself(service: LocalService) -> None:
     index = service.capture([make_sample(7, dataset="one", parameters={"temperature": 0.5})])["first_index"]
     said = service.get(f"{URL}/{index}")
-    assert set(said) == {"index", "statement", "leaf_hash", "content", "erased", "fact_class", "batch_index"}
+    assert set(said) == {"index", "statement", "leaf_hash", "content", "erased", "erasure", "fact_class", "batch_index"}
     assert (said["index"], said["erased"], said["batch_index"]) == (index, False, index + 1)
     assert said["content"]["completion"] == [{"role": "assistant", "content": "answer 7"}]
     predicate = said["statement"]["predicate"]

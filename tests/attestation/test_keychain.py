@@ -8,7 +8,7 @@ from provenance.attestation.envelope import parse_entry, read_envelope
 from provenance.attestation.keychain import Keychain
 from provenance.attestation.predicates import check_predicate
 from provenance.errors import SignatureError, StatementError
-from tests.evidence_factory import Log, make_log, new_signer
+from tests.evidence_factory import AT, Log, make_log, new_signer
 
 
 def read_chain(log: Log, start: int = 0) -> Keychain:
@@ -98,3 +98,59 @@ def test_a_key_under_another_id_is_refused() -> None:
     log.say("key", said, "authority")
     with pytest.raises(StatementError, match="not the one"):
         read_chain(log)
+
+
+def revoke(log: Log, purpose: str, good: object) -> int:
+    """Say that a key is revoked with a last good size; signed by the authority."""
+    introduced = next(said for entry in log.entries if (said := parse_entry(entry).predicate).get("purpose") == purpose)
+    return log.say("key", {**introduced, "state": "revoked", "valid_to": AT, "last_good_size": good}, "authority")
+
+
+def check_all(log: Log) -> Keychain:
+    """All key statements first, then all others, as a verifier does."""
+    chain = Keychain()
+    entries = [(index, parse_entry(entry), entry) for index, entry in enumerate(log.entries)]
+    for index, statement, entry in entries:
+        if statement.kind == "key":
+            chain.take(index, statement.predicate, read_envelope(entry))
+    for index, statement, entry in entries:
+        if statement.kind not in ("key", "sample"):
+            chain.check(index, statement.kind, read_envelope(entry))
+    return chain
+
+
+def test_what_a_revoked_key_signed_below_its_last_good_size_stands() -> None:
+    log = make_log()
+    revoke(log, "collector", log.batch_index + 1)
+    assert check_all(log).of_purpose("collector") == {}
+
+
+def test_what_a_stolen_key_signed_before_its_revocation_is_void_since_the_last_good_size() -> None:
+    log = make_log()
+    good = len(log.entries)
+    log.say_samples()  # by the thief
+    assert check_all(log)
+    revoke(log, "collector", good)
+    with pytest.raises(SignatureError, match=f"entry {log.batch_index} "):
+        check_all(log)
+
+
+def test_the_authority_s_successor_stands_though_a_stolen_key_introduced_it() -> None:
+    log, new = make_log(), new_signer()
+    good = len(log.entries)
+    log.say_key("authority", new)
+    thief, log.signers["authority"] = log.signers["authority"], new
+    revoke(log, "authority", good)
+    log.say_decision()
+    assert check_all(log)
+    log.say_key("collector", new_signer(), by=thief)  # type: ignore[arg-type]  # `say` takes a signer
+    with pytest.raises(SignatureError, match="authority"):
+        check_all(log)
+
+
+@pytest.mark.parametrize("good", [-1, 10**6, "5", 1.5, True])
+def test_a_last_good_size_that_cannot_be_is_refused(good: object) -> None:
+    log = make_log()
+    revoke(log, "collector", good)
+    with pytest.raises(StatementError, match="last_good_size"):
+        check_all(log)

@@ -72,6 +72,16 @@ def test_a_revoked_collector_is_said(run: Callable[..., list[Any]], log: Log) ->
     assert check(run, evidence)["steps"] == ALL_OK | {"signature": "unsure"}
 
 
+@pytest.mark.parametrize(("behind", "state"), [(1, "ok"), (0, "unsure"), (-1, "unsure")])
+def test_a_revoked_collector_s_batch_counts_below_the_last_good_size(
+    run: Callable[..., list[Any]], log: Log, behind: int, state: str
+) -> None:
+    evidence = log.evidence(0)
+    collector = next(key for key in evidence["keys"] if key["purpose"] == "collector")
+    evidence["keys"].append(collector | {"state": "revoked", "last_good_size": log.batch_index + behind})
+    assert check(run, evidence)["steps"] == ALL_OK | {"signature": state}
+
+
 ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], set[str]]] = {
     "another entry": (lambda e: e.update(entry=make_log().evidence(1)["entry"]), {"signature", "inclusion", "text"}),
     "an entry with a space": (

@@ -20,6 +20,7 @@ from provenance.store.session import make_engine, read_session
 from provenance.store.tables import StatementRow
 from provenance.training.files import check_files
 from provenance.verify import verify
+from tests.remains import find_remains
 from tests.service import ServiceProcess, make_sample, make_samples
 
 pytestmark = pytest.mark.slow
@@ -209,3 +210,29 @@ def test_a_kill_in_the_middle_of_training_leaves_the_trainer_at_work_and_it_is_f
     statements = audit(service)
     assert [count(statements, "run", run["id"], phase) for phase in ("plan", "start", "end", "fail")] == [1, 1, 1, 0]
     assert count(statements, "model", run["model"]) == 1
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.4])
+def test_a_kill_in_the_middle_of_an_erasure_delays_it_only(start_service: Start, delay: float) -> None:
+    service = start_service()
+    for start in range(0, 300, 30):
+        samples = [make_sample(start + number, dataset="gone") for number in range(30)]
+        service.capture([sample | {"completion": f"unheard-of-{start}"} for sample in samples])
+    student = service.declare()
+    assert service.release(student, "gone", dataset="gone")["state"] == "allowed"
+    asked = service.post("/api/v1/erasures", {"dataset": "gone", "reason": "all of it"}, expect=201)
+    other = service.make_token("second")
+    url = f"/api/v1/erasures/{asked['id']}"
+    service.post(f"{url}/approve", None, headers={"Authorization": f"Bearer {other}"})
+    time.sleep(delay)
+    service.kill()
+    service.start()
+    assert service.wait(url)["state"] == "done"
+    assert service.get("/api/v1/releases/gone@1")["state"] == "withdrawn"
+    statements = audit(service)
+    assert [count(statements, "erasure", asked["id"], phase) for phase in ("requested", "approved", "done")] == [
+        1,
+        1,
+        1,
+    ]
+    assert find_remains(service.data_dir, [f"unheard-of-{start}" for start in range(0, 300, 30)]) == {}

@@ -18,6 +18,7 @@ from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.note import parse_vkey
 from provenance.runtime import open_runtime
 from provenance.settings import Settings
+from provenance.store.ranges import fold_indices
 from provenance.store.segment import pack_segment, unpack_segment
 from provenance.store.session import make_engine, read_session
 
@@ -156,14 +157,55 @@ def test_changed_words_are_named(data: Path) -> None:
     assert (outcome.first_bad_index, [item.step for item in outcome.findings]) == (first + 12, [6])
 
 
-def test_erased_words_are_no_failure(data: Path) -> None:
+def agree(data: Path, index: int, **changes: Any) -> None:
+    """Sign into the log that the words of `index` may go."""
+    indices = fold_indices([index])
+    said: dict[str, Any] = {
+        "id": "era_1", "phase": "requested", "reason": "r", "requester": "a", "approver": None, "at": "2026-11-24T10:00:00Z",
+        "count": 1, "tokens": 1, "indices_digest": indices.digest, "releases": [],
+    }  # fmt: skip
+    runtime = open_runtime(Settings(data_dir=data), clock=lambda: NOW)
+    runtime.append("erasure", said, content={"runs": indices.runs})
+    runtime.append("erasure", said | {"phase": "approved", "approver": "b"} | changes)
+    runtime.close()
+
+
+def empty_one(data: Path) -> int:
     def change(items: list[bytes]) -> None:
         items[12] = b""
 
-    rewrite(data, change, "content_segment")
+    return rewrite(data, change, "content_segment") + 12
+
+
+def test_words_that_two_people_agreed_to_erase_are_no_failure(data: Path) -> None:
+    agree(data, empty_one(data))
     outcome = audit(data)
-    assert outcome.ok
+    assert outcome.ok, outcome.to_json()
     assert (outcome.words, outcome.erased) == (SAMPLES - 1, 1)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"phase": "requested"}, {"approver": "a"}, {"approver": None}, {"indices_digest": "sha256:" + "0" * 64}]
+)
+def test_words_that_are_gone_without_two_people_s_word_are_named(data: Path, changes: dict[str, Any]) -> None:
+    index = empty_one(data)
+    assert audit(data).first_bad_index == index
+    agree(data, index, **changes)
+    outcome = audit(data)
+    assert (outcome.first_bad_index, [item.step for item in outcome.findings]) == (index, [6])
+
+
+def test_an_erasure_of_others_is_no_excuse(data: Path) -> None:
+    index = empty_one(data)
+    agree(data, index + 1)
+    assert audit(data).first_bad_index == index
+
+
+def test_content_that_is_gone_as_a_whole_is_named(data: Path) -> None:
+    first = empty_one(data) - 12
+    execute(data, "DELETE FROM content_segment WHERE first_index = ?", first)
+    outcome = audit(data)
+    assert (outcome.first_bad_index, outcome.failed) == (first, SAMPLES)
 
 
 @pytest.mark.parametrize("level", [0, 1])

@@ -15,7 +15,7 @@ from provenance.attestation.predicates import check_predicate
 from provenance.canonical import parse_base64
 from provenance.errors import ConflictError, MalformedError, NotFoundError, SettingsError, UnavailableError
 from provenance.ledger.checkpoint import Checkpoint, open_signed_checkpoint, sign_checkpoint
-from provenance.ledger.keys import KeyRing, create_keys, has_keys, list_changes, list_public, open_keys, rotate_key
+from provenance.ledger.keys import KeyRing, create_keys, has_keys, list_public, open_keys
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ORIGIN = "example.com/log"
@@ -140,29 +140,6 @@ def test_an_origin_that_no_note_can_carry_is_refused(folder: Path) -> None:
     with pytest.raises(MalformedError):
         create_keys(folder, "two words", "secret")
     assert not folder.exists()
-
-
-@pytest.mark.parametrize("revoke", [False, True])
-def test_rotation_retires_or_revokes_the_old_key(ring: KeyRing, folder: Path, revoke: bool) -> None:
-    old = ring.signer("collector").public_key
-    later = rotate_key(folder, "collector", "secret", revoke=revoke, now=NOW.replace(day=25))
-    assert later.signer("collector").public_key != old
-    new, was = list_changes(ring, later)
-    assert (new["keyid"], new["state"]) == (later.signer("collector").public_key.keyid, "active")
-    assert was["keyid"] == old.keyid
-    assert (was["state"], was["valid_to"]) == ("revoked" if revoke else "retired", "2026-11-25T10:00:00Z")
-    assert (old.keyid in later.public_keys) is not revoke
-    assert list_public(open_keys(folder, "secret")) == list_public(later)
-    with pytest.raises(NotFoundError):
-        rotate_key(folder, "witness", "secret")
-
-
-def test_a_rotated_log_keeps_both_kinds_of_line_and_its_old_keys(ring: KeyRing, folder: Path) -> None:
-    old = sign_checkpoint(Checkpoint(ORIGIN, 0, bytes(32)), ring.log_signers)
-    later = rotate_key(folder, "log", "secret")
-    assert len(later.log_signers) == 2
-    assert len(later.vkeys) == 4
-    assert open_signed_checkpoint(old, later.vkeys).checkpoint.size == 0
 
 
 def test_a_key_elsewhere_is_opened_through_securesystemslib(

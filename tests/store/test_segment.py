@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provenance.store.segment import ITEMS_PER_FRAME, pack_segment, read_item, unpack_segment
+from provenance.store.segment import ITEMS_PER_FRAME, empty_items, pack_segment, read_item, unpack_segment
 
 items = st.lists(st.binary(max_size=40), max_size=3 * ITEMS_PER_FRAME)
 
@@ -44,3 +44,19 @@ def test_threads_do_not_disturb_each_other() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
+
+
+@given(items, st.data())
+def test_emptied_items_are_gone_and_all_others_are_as_they_were(given: list[bytes], data: st.DataObject) -> None:
+    gone = data.draw(st.sets(st.integers(0, len(given)) if given else st.nothing()))
+    left = [b"" if position in gone else item for position, item in enumerate(given)]
+    assert unpack_segment(empty_items(pack_segment(given), gone)) == left
+
+
+def test_frames_that_hold_nothing_of_it_keep_their_bytes() -> None:
+    given = [f"item {number}".encode() for number in range(3 * ITEMS_PER_FRAME)]
+    before, after = pack_segment(given), empty_items(pack_segment(given), [ITEMS_PER_FRAME + 1])
+    frame = len(pack_segment(given[:ITEMS_PER_FRAME])) - 12
+    assert after[4 + 24 : 4 + 24 + frame] == before[4 + 24 : 4 + 24 + frame]
+    assert after[-frame // 2 :] == before[-frame // 2 :]
+    assert after != before

@@ -312,7 +312,8 @@ async function checkSignature(evidence) {
   need(index - count + position === evidence.index, "the sample does not stand at this place of its batch");
   await verifyInclusion(position, count, await leafHash(fromBase64(evidence.entry)), path.map(fromBase64), fromHex(root.slice(7)));
   const key = signedBy[0];
-  if (evidence.keys.some(item => item.keyid === key && item.state === "revoked")) {
+  const isGood = item => Number.isInteger(item.last_good_size) && index < item.last_good_size;
+  if (evidence.keys.some(item => item.keyid === key && item.state === "revoked" && !isGood(item))) {
     throw new Unsure(`the batch is signed, but its collector's key ${key.slice(0, 16)}… was revoked`);
   }
   return `sample ${position + 1} of ${count}, signed by collector key ${key.slice(0, 16)}…`;

@@ -23,6 +23,7 @@ NOUNS = (
     "runs",
     "models",
     "reports",
+    "erasures",
     "log",
     "gateway",
     "pages",

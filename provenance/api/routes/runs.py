@@ -94,6 +94,7 @@ def stream_events(
 ) -> StreamingResponse:
     """The run's events as they come (SSE); `Last-Event-ID` goes on behind the last one seen."""
     get_run(session, identifier)
+    session.close()  # it would last as long as the stream, and an erasure waits for readers of the old state
     start = int(last_event_id) + 1 if last_event_id and last_event_id.isdecimal() else 0
     events = _events(runtime, identifier, run_folder(runtime, identifier) / "out", start)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})

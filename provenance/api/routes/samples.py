@@ -15,6 +15,7 @@ from provenance.capture.sample import parse_samples
 from provenance.errors import FieldError, MalformedError
 from provenance.ledger.merkle import leaf_hash
 from provenance.report.evidence import bundle_sample
+from provenance.store.erasures import find_erasure_of
 from provenance.store.log import find_content, get_statement, read_entry
 from provenance.store.samples import get_sample
 
@@ -69,6 +70,7 @@ def show_sample(index: int, session: SessionDep, _: ReaderDep) -> dict[str, Any]
         "leaf_hash": f"sha256:{leaf_hash(entry).hex()}",
         "content": content and {"prompt": content["prompt"], "completion": content["completion"]},
         "erased": content is None,
+        "erasure": find_erasure_of(session, index) if content is None else None,
         "fact_class": statement["predicate"]["fact_class"],
         "batch_index": row.batch_index,
     }

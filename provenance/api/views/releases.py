@@ -59,6 +59,14 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class Erased:
+    """The erasure that took samples out of the release, so that its data is gone."""
+
+    erasure: str
+    samples: int
+
+
+@dataclass(frozen=True)
 class ReleasePage(Page):
     """`/releases/{name}@{version}`: did it pass, what is in it, what was held back. `load_code` is Python to paste.
 
@@ -93,4 +101,5 @@ class ReleasePage(Page):
     runs: Sequence[Link]
     reports: Sequence[Link]
     load_code: str
+    erased: Erased | None = None
     error: str | None = None

@@ -129,7 +129,8 @@ class SampleFacts:
 
 @dataclass(frozen=True)
 class SamplePage(Page):
-    """`/samples/{index}`: answer, origin, terms, text, use, proof. `text` is None when it was erased or may not be read.
+    """`/samples/{index}`: answer, origin, terms, text, use, proof. `text` is None when it was erased or may not be read;
+    `erasure_id` says by which erasure, where it is on record.
 
     `evidence_url` gives the JSON that `verify.js` checks, `bundle_url` the evidence to keep.
     """
@@ -143,6 +144,7 @@ class SamplePage(Page):
     terms: Sequence[TermsInForce]
     text: SampleText | None
     erased: bool
+    erasure_id: str | None
     uses: Sequence[SampleUse]
     parents: Sequence[Link]
     proof: Proof

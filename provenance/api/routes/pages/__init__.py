@@ -21,6 +21,7 @@ NOUNS = (
     "runs",
     "models",
     "reports",
+    "erasures",
     "log",
     "search",
 )

@@ -12,7 +12,7 @@ from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.routes.pages.decisions import stands_against
 from provenance.api.views.common import File, Link
 from provenance.api.views.decisions import parse_conditions
-from provenance.api.views.releases import Composition, Quarantined, ReleasePage, ReleaseRow, ReleasesPage
+from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleaseRow, ReleasesPage
 from provenance.report.build import KINDS
 from provenance.store.jobs import get_job
 from provenance.store.log import find_content, find_statement
@@ -98,6 +98,7 @@ def fill_release(asked: Asked, release: Mapping[str, Any]) -> ReleasePage:
             for row in list_reports_about(asked.session, release["id"])
         ],
         load_code=f'import provenance\n\ndata = provenance.load_release(\n    "{reference}",\n    student="{student}",\n)',
+        erased=Erased(**release["erased"]) if release["erased"] else None,
         error=release["error"] and release["error"]["detail"],
     )
 
@@ -137,6 +138,12 @@ def _why_held(item: Mapping[str, Any]) -> Quarantined:
 def _fill_files(release: Mapping[str, Any]) -> list[File]:
     base = f"/api/v1/releases/{release['id']}"
     return [
-        File(file["path"], file["digest"], file["size_bytes"], file.get("rows"), f"{base}/{file['path']}")
+        File(
+            file["path"],
+            file["digest"],
+            file["size_bytes"],
+            file.get("rows"),
+            None if release["erased"] else f"{base}/{file['path']}",
+        )
         for file in release["files"]
     ]

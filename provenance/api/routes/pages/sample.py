@@ -23,6 +23,7 @@ from provenance.canonical import parse_json
 from provenance.ledger.keys import ACTIVE, KeyRing
 from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.prove import Prover
+from provenance.store.erasures import find_erasure_of
 from provenance.store.log import find_content, get_statement, read_entry
 from provenance.store.pages import find_run_of_release, list_latest, list_release_classes, name_students
 from provenance.store.samples import get_sample
@@ -52,6 +53,7 @@ def fill_sample(asked: Asked, index: int) -> SamplePage:
         terms=[_fill_terms(item, asked.runtime.catalogue) for item in said["terms"]],
         text=SampleText(_messages(words["prompt"]), _messages(words["completion"])) if words else None,
         erased=words is None,
+        erasure_id=find_erasure_of(session, index) if words is None else None,
         uses=_fill_uses(asked, row, said["dataset"]),
         parents=[_fill_parent(parent) for parent in said["parents"]],
         proof=fill_proof(asked.runtime.prover(session, newest=index), index, entry),

@@ -23,6 +23,7 @@ router = APIRouter()
 SHOWN_HITS = 50
 ID_KINDS = (
     "decision", "release", "run", "model", "report", "student", "policy", "terms", "capture", "agreement", "exception",
+    "erasure",
 )  # fmt: skip
 MIN_PREFIX = 3
 

@@ -12,11 +12,12 @@ from provenance.api.routes.pages.releases import find_creation, list_classes
 from provenance.api.views.common import Link
 from provenance.api.views.overview import Task
 from provenance.report.formats import format_count
+from provenance.store.erasures import REQUESTED, list_erasures
 from provenance.store.pages import list_failed_jobs
 from provenance.store.releases import list_releases
 from provenance.store.tables import Job
 
-JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports"}
+JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports", "erasure": "erasures"}
 Release = Mapping[str, Any]
 
 
@@ -26,6 +27,7 @@ def list_tasks(asked: Asked, undecided: int) -> list[Task]:
         task for release in newest_versions(list_releases(asked.session)) for task in _release_tasks(asked, release)
     ]
     tasks += [_job_task(job) for job in list_failed_jobs(asked.session)]
+    tasks += [_erasure_task(item) for item in list_erasures(asked.session) if item["state"] == REQUESTED]
     tasks.sort(key=lambda task: str(task.since))
     if undecided:
         text = f"{format_count(undecided, 'sample')} without a decision"
@@ -88,5 +90,12 @@ def _first_reason(classes: list[dict[str, Any]]) -> str:
 
 def _job_task(job: Job) -> Task:
     detail = (job.error or {}).get("detail", "no reason was recorded")
-    text = f"{job.kind.capitalize()} {job.id} failed"
-    return Task("failed", text, detail, job.updated_at, Link("Open it", f"/{JOB_PAGES[job.kind]}/{job.id}"))
+    subject = job.request.get("erasure", job.id)  # an erasure may take several jobs
+    text = f"{job.kind.capitalize()} {subject} failed"
+    return Task("failed", text, detail, job.updated_at, Link("Open it", f"/{JOB_PAGES[job.kind]}/{subject}"))
+
+
+def _erasure_task(erasure: Mapping[str, Any]) -> Task:
+    text = f"{format_count(erasure['count'], 'sample')} wait to be erased"
+    detail = f"asked for by {erasure['requester']}: {erasure['reason']}; another person must approve it"
+    return Task("requested", text, detail, erasure["requested_at"], Link("Look at it", f"/erasures/{erasure['id']}"))

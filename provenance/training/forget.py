@@ -1,0 +1,43 @@
+"""What an erasure takes out of run folders: examples in results, checkpoints, caches. The model that was registered stays."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlmodel import Session
+
+from provenance.canonical import canonical_bytes, parse_json
+from provenance.ledger.publish import write_file
+from provenance.store.jobs import ENDED, list_jobs
+from provenance.store.runs import list_runs_of
+from provenance.training.distill import START
+from provenance.training.local import RESULT
+
+LEFT_OVER = ("checkpoint-*", ".cache", START)
+
+
+def list_affected(session: Session, releases: Sequence[str]) -> list[str]:
+    """The runs on these releases, those that have logged nothing yet too."""
+    logged = [run.id for release in releases for run in list_runs_of(session, release)]
+    waiting = [job.id for job in list_jobs(session, "run", limit=10_000) if job.request["release"] in releases]
+    return list(dict.fromkeys([*logged, *waiting]))
+
+
+def list_going(session: Session, runs: Sequence[str]) -> list[str]:
+    """Those of `runs` that have not ended."""
+    return [job.id for job in list_jobs(session, "run", limit=10_000) if job.id in runs and job.state not in ENDED]
+
+
+def forget_text(folder: Path) -> None:
+    """Take quoted text, checkpoints and caches out of the folder of a run that has ended; measures and weights stay."""
+    output = folder / "out"
+    for pattern in LEFT_OVER:
+        for path in output.glob(pattern):
+            shutil.rmtree(path)
+    result = output / RESULT
+    if result.is_file():
+        said = parse_json(result.read_bytes())
+        if said.get("generations"):
+            write_file(result, canonical_bytes({**said, "generations": []}))
