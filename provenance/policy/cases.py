@@ -96,13 +96,16 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
     name = item.get("name") if isinstance(item, Mapping) else None
     if not name or not isinstance(name, str):
         raise PolicyDocumentError(f"{file}: a case has no name")
+    strange = sorted({*item} - _CASE_FIELDS)
+    if strange:
+        raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
+    for part in ("sample", "student", "expect"):
+        if not isinstance(item.get(part) or {}, Mapping):
+            raise PolicyDocumentError(f"{file}, case {name!r}: {part} is {item[part]!r:.80}, expected an object")
     expect = item.get("expect") or {}
-    for field, value in (("expect", expect), ("sample", item.get("sample")), ("student", item.get("student") or {})):
-        if not isinstance(value, Mapping):
-            raise PolicyDocumentError(f"{file}, case {name!r}: {field} is {value!r:.80}, expected facts by name")
-    if not isinstance(item["sample"].get("teacher"), str):
+    if not isinstance((item.get("sample") or {}).get("teacher"), str):
         raise PolicyDocumentError(f"{file}, case {name!r}: sample.teacher: expected provider/model")
-    strange = sorted({*item} - _CASE_FIELDS) + sorted({*expect} - _EXPECT_FIELDS)
+    strange = sorted({*expect} - _EXPECT_FIELDS)
     if strange:
         raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
     if expect.get("verdict") not in VERDICTS:

@@ -64,7 +64,7 @@ def test_an_expired_or_revoked_token_opens_nothing(service: LocalService) -> Non
         assert (answer.status_code, answer.json()["code"]) == (401, "not-authenticated")
 
 
-@pytest.mark.parametrize("url", ["/api/v1/log", "/api/v1/samples/150", "/api/v1/releases", "/log/tile/0/000.p/1"])
+@pytest.mark.parametrize("url", ["/api/v1/log", "/api/v1/samples/190", "/api/v1/releases", "/log/tile/0/000.p/1"])
 def test_reading_is_open_on_loopback_under_a_loopback_name_only(service: LocalService, url: str) -> None:
     def read(host: str, peer: str = "127.0.0.1") -> int:
         client = TestClient(service.client.app, base_url="http://127.0.0.1", client=(peer, 1))
