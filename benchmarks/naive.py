@@ -9,6 +9,7 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 from sqlalchemy import JSON, create_engine
+from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel
 
 KEY = Ed25519PrivateKey.generate()
@@ -25,7 +26,11 @@ class NaiveSample(BaseModel):
     prompt_origin: dict[str, Any]
 
 
-class NaiveRow(SQLModel, table=True):
+class NaiveBase(SQLModel, registry=registry()):
+    """A registry of its own: the peer's table is none of the product's."""
+
+
+class NaiveRow(NaiveBase, table=True):
     __tablename__ = "naive_row"
     id: int | None = Field(default=None, primary_key=True)
     dataset: str = Field(index=True)
@@ -37,7 +42,7 @@ class NaiveRow(SQLModel, table=True):
 
 def open_naive(folder: Path) -> Any:
     engine = create_engine(f"sqlite:///{folder / 'naive.db'}")
-    SQLModel.metadata.tables["naive_row"].create(engine)
+    NaiveBase.metadata.create_all(engine)
     return engine
 
 
