@@ -139,3 +139,24 @@ def test_an_unknown_decision_is_not_found(service: LocalService) -> None:
 def test_a_stored_decision_holds_no_words_of_a_sample(service: LocalService) -> None:
     said = json.dumps(service.get(URL)["decisions"])
     assert "answer 1" not in said
+
+
+@pytest.mark.parametrize(
+    ("subject", "field", "value"),
+    [
+        ("dataset", "at", "2030-01-01"), ("dataset", "known_at", "2026-11-24"), ("dataset", "terms_of", "today"),
+        ("dataset", "agreements", [{"provider": "openai"}]), ("sample", "dataset", "mixed"),
+        ("sample", "release", "mixed@1"), ("sample", "selection", {"teacher": "openai/gpt-4o"}),
+        ("release", "dataset", "mixed"), ("release", "selection", {"teacher": "openai/gpt-4o"}),
+        ("release", "at", "2026-11-24"),
+    ],
+)  # fmt: skip
+def test_a_field_that_would_be_passed_over_is_refused(
+    service: LocalService, subject: str, field: str, value: Any
+) -> None:
+    size = service.log_size()
+    subjects = {"sample": facts(OPENAI), "dataset": "mixed", "release": "mixed@1"}
+    student = STUDENT if subject == "sample" else "judged"
+    said = service.post(URL, {subject: subjects[subject], "student": student, field: value}, expect=422)
+    assert said["errors"][0]["field"] == field
+    assert service.log_size() == size

@@ -53,14 +53,11 @@ def post_decision(
     key: IdempotencyDep,
 ) -> dict[str, Any]:
     """Ask the policies. A what-if changes nothing and is open to readers; a stored decision needs a token."""
+    _check_fields(body)
     if body.sample is not None:
         if not isinstance(body.student, dict):
             raise MalformedError("student: expected student facts", FieldError("student", body.student, "an object"))
         return _what_if(runtime, body.sample, body.student, body)
-    for name in ("known_at", "terms_of"):
-        if (value := getattr(body, name)) is not None:
-            expected = "only with `sample`: a stored decision is made with what is known now"
-            raise MalformedError(f"{name}: {expected}", FieldError(name, value, expected))
     if actor is None:
         raise AuthenticationError("a stored decision needs a token; a what-if (`sample`) does not")
     actor.require("release")
@@ -80,6 +77,26 @@ def post_decision(
     response.status_code = 201
     with read_session(runtime.engine) as session:
         return _stored(session, predicate["id"])
+
+
+_NOW = ("at", "known_at", "terms_of", "agreements")
+_FOREIGN = {
+    "sample": (("dataset", "release", "selection"), "not with `sample`: a what-if is about one sample"),
+    "release": (
+        ("dataset", "selection", *_NOW),
+        "not with `release`: it is decided on as it is, by what is in force now",
+    ),
+    "dataset": (_NOW, "only with `sample`: a stored decision is made with what is known and in force now"),
+}
+
+
+def _check_fields(body: DecisionRequest) -> None:
+    """Refuse what would be passed over: a field of another kind of question, or a second subject."""
+    subject = next((name for name in _FOREIGN if getattr(body, name) is not None), "dataset")
+    foreign, expected = _FOREIGN[subject]
+    for name in foreign:
+        if value := getattr(body, name):
+            raise MalformedError(f"{name}: {expected}", FieldError(name, value, expected))
 
 
 def _what_if(
