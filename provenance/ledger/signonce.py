@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from provenance.errors import LedgerForkError, UnavailableError
 from provenance.ledger.durable import sync_folder
@@ -119,7 +119,7 @@ class SignOnce:
 
     def _compact(self, line: bytes) -> None:
         temporary = self.path.with_name(self.path.name + ".new")
-        with temporary.open("wb") as file:
+        with _open_private(temporary, os.O_WRONLY | os.O_TRUNC, "wb") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -131,11 +131,16 @@ class SignOnce:
         try:
             is_new = not self.path.exists()
             # A lock file of its own: the register itself is replaced when it is compacted.
-            with self.path.with_name(self.path.name + ".lock").open("ab") as lock:
+            with _open_private(self.path.with_name(self.path.name + ".lock"), os.O_WRONLY, "wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                with self.path.open("a+b") as file:
+                with _open_private(self.path, os.O_RDWR | os.O_APPEND, "a+b") as file:
                     if is_new:
                         sync_folder(self.path.parent)
                     yield file
         except OSError as exc:
             raise UnavailableError(f"the sign-once register {self.path} cannot be used: {exc.strerror}") from exc
+
+
+def _open_private(path: Path, flags: int, mode: str) -> Any:
+    """Open a file that nobody else may read, made when missing: it lies beside the keys."""
+    return os.fdopen(os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600), mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,14 @@ def test_a_register_that_cannot_be_written_permits_nothing(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError):
         SignOnce(tmp_path / "file" / "signed").permit(1, ROOTS[1])
+
+
+def test_nobody_else_may_read_what_lies_beside_the_keys(register: SignOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o022)
+    try:
+        register.permit(1, ROOTS[1])
+        monkeypatch.setattr(signonce, "MAX_FILE_BYTES", 1)
+        register.permit(2, ROOTS[2])  # compacted: another file
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o077 for path in register.path.parent.iterdir()} == {0}
