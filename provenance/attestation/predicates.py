@@ -46,6 +46,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "logged_at:time",
         "student": "id:str facts:map digest:digest",
         "terms": "id:str provider:str document_digest:digest? effective_from:any effective_to:any",
+        "withdrawal": "id:str release:str reason:str actor:str at:time",
         "witness": "name:str",
     }
 )
@@ -69,6 +70,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "recall": "authority",
         "student": "authority",
         "terms": "authority",
+        "withdrawal": "authority",
         "witness": "authority",
     }
 )

@@ -31,7 +31,7 @@ from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPa
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
 from provenance.api.views.policies import Pack, PoliciesPage, Rule
-from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage
+from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage, Withdrawal
 from provenance.api.views.reports import ReportGuidePage, ReportKind, ReportPage, ReportsPage
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunsPage
 from provenance.api.views.samples import (
@@ -342,6 +342,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "erasure-requested": ("/erasures/era_1", replace(erasure_page(), id="era_1", state="requested", approver=None, ended_at=None, releases=[], runs=[], out_of_reach=[])),
     "erasure-failed": ("/erasures/era_2", replace(erasure_page(), state="failed", ended_at=None, error="readers kept the write-ahead log")),
     "sample-erased": ("/samples/137", replace(sample_page(), text=None, erased=True, erasure_id="era_0")),
+    "release-withdrawn": ("/releases/demo@1", replace(release_page("withdrawn"), withdrawn=Withdrawal("ann", "2026-11-24T09:00:00Z", "the filter let test questions through", 812))),
     "release-erased": ("/releases/demo@1", replace(release_page("withdrawn"), erased=Erased("era_0", 2))),
     "error": ("/runs", ErrorPage(409, "Refused by policy", "release math@3 is not allowed for acme-1b", "release-not-allowed", "req-19f", [FieldProblem("release", HOSTILE, "a release in state allowed or partial")], "dec-81fe")),
 }  # fmt: skip
