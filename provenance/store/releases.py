@@ -13,11 +13,12 @@ from provenance.errors import FieldError, NotFoundError
 from provenance.store.erasures import flag_releases
 from provenance.store.jobs import list_jobs
 from provenance.store.log import find_statement, get_statement
+from provenance.store.recalls import load_held
 from provenance.store.tables import Job, Release
 from provenance.store.withdrawals import list_withdrawn
 
-FAILED, WITHDRAWN = "failed", "withdrawn"
-TAKEN = frozenset({WITHDRAWN, "recalled"})  # signed once, and not given out any more
+FAILED, WITHDRAWN, RECALLED = "failed", "withdrawn", "recalled"
+TAKEN = frozenset({WITHDRAWN, RECALLED})  # signed once, and not given out any more
 
 
 def next_version(session: Session, name: str, identifier: str) -> int:
@@ -74,21 +75,25 @@ class _Marks:
 
     erased: Mapping[str, dict[str, Any]]
     withdrawn: Mapping[str, dict[str, Any]]
+    recalled: Mapping[str, str]
 
 
 def _load_marks(session: Session) -> _Marks:
-    return _Marks(flag_releases(session), list_withdrawn(session))
+    return _Marks(flag_releases(session), list_withdrawn(session), load_held(session).releases)
 
 
 def _logged(session: Session, predicate: dict[str, Any], index: int, marks: _Marks) -> dict[str, Any]:
     decision = get_statement(session, "decision", predicate["decision"]["id"])
-    erased, withdrawn = marks.erased.get(predicate["id"]), marks.withdrawn.get(predicate["id"])
+    identifier = predicate["id"]
+    erased, withdrawn = marks.erased.get(identifier), marks.withdrawn.get(identifier)
+    recalled = marks.recalled.get(identifier)
     return {
         **{name: predicate[name] for name in ("id", "name", "version", "dataset", "student", "counts")},
         # What an erasure took samples out of is no longer what was signed.
-        "state": WITHDRAWN if erased or withdrawn else predicate["state"],
+        "state": RECALLED if recalled else WITHDRAWN if erased or withdrawn else predicate["state"],
         "erased": erased,
         "withdrawn": withdrawn,
+        "recall": recalled,
         "decision": {
             "id": decision.predicate["id"],
             "entry": decision.index,
@@ -113,6 +118,7 @@ def _building(job: Job) -> dict[str, Any]:
         "state": FAILED if job.state == FAILED else "building",
         "erased": None,
         "withdrawn": None,
+        "recall": None,
         "counts": {"selected": 0, "released": 0, "quarantined": 0},
         "decision": None,
         "conditions": [],

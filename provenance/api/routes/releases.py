@@ -148,9 +148,17 @@ def show_data(reference: str, path: str, runtime: RuntimeDep, session: SessionDe
 def _refuse_taken(release: dict[str, Any]) -> None:
     if release["state"] not in TAKEN:
         return
-    said = release["withdrawn"]
-    why = f": {said['actor']} withdrew it on {said['at']} ({said['reason']})" if said else "; its page says why"
-    raise GoneError(f"the data of release {release['name']}@{release['version']} is not given out{why}")
+    raise GoneError(
+        f"the data of release {release['name']}@{release['version']} is not given out: {_why_taken(release)}"
+    )
+
+
+def _why_taken(release: dict[str, Any]) -> str:
+    if release["recall"]:
+        return f"recall {release['recall']} holds it back"
+    if said := release["withdrawn"]:
+        return f"{said['actor']} withdrew it on {said['at']} ({said['reason']})"
+    return "it holds samples that were erased"
 
 
 def _file(runtime: Runtime, release: dict[str, Any], name: str, media_type: str) -> FileResponse:
