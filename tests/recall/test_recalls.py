@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from provenance.errors import DigestMismatchError
+from provenance.jobs.courier import empty_outbox
 from provenance.recall.prove import prove_reach
 from provenance.store.recalls import get_recall
 from provenance.store.session import read_session, write_session
 from tests.recall.conftest import House
+from tests.service import make_samples, open_service
 
 LLAMA = {"kind": "teacher", "id": "meta/llama-3.1-8b-instruct"}
 URL = "/api/v1/recalls"
@@ -188,3 +191,33 @@ def test_keys_and_terms_are_sources(house: House, kind: str) -> None:
     assert "rel" in reach["releases"][0]["id"]
     proof = house.service.post(f"{URL}/{house.open({'kind': kind, 'id': named[kind]})['id']}/prove", {}, expect=200)
     assert proof["complete"]
+
+
+def test_the_pages_show_what_was_reached_what_is_open_and_it_is_a_task(house: House) -> None:
+    said = house.open(LLAMA, reason="it <b>copied</b> a book")
+    client = house.service.client
+    page = client.get(f"/recalls/{said['id']}").text
+    for wanted in ("tutor@1", "acme/tutor-1", "inherited", f"provenance recall prove {said['id']}", "&lt;b&gt;copied"):
+        assert wanted in page, wanted
+    assert said["id"] in client.get("/recalls").text
+    assert f"/recalls/{said['id']}" in client.get("/releases/tutor@1").text
+    assert f"/recalls/{said['id']}" in [task["act"]["url"] for task in client.get("/index.json").json()["tasks"]]
+    assert client.get(f"/recalls/{said['id']}.csv").text.count("\n") > 4
+    assert client.get("/recalls/none").status_code == 404
+
+
+def test_the_whole_way_works_on_each_database(database_url: str, tmp_path: Path) -> None:
+    with open_service(tmp_path / "data", database_url=database_url) as service:
+        service.capture(make_samples())
+        student = service.declare()
+        release = service.release(student, "tutor")
+        ann, ben = service.as_role("counsel"), service.as_role("counsel")
+        body = {"source": LLAMA, "reason": "a book", "notify": ["http://127.0.0.1:1/"]}
+        said = service.post(URL, body, expect=201, headers=ann)
+        assert service.get(f"/api/v1/releases/{release['id']}")["state"] == "recalled"
+        assert service.post(f"{URL}/{said['id']}/prove", {}, expect=200)["complete"]
+        empty_outbox(service.runtime)
+        assert service.get(f"{URL}/{said['id']}")["notices"][0]["state"] == "waiting"
+        lifted = {"outcome": "lifted", "reason": "a false alarm"}
+        service.post(f"{URL}/{said['id']}/close", lifted, expect=201, headers=ben)
+        assert service.get(f"/api/v1/releases/{release['id']}")["state"] == "partial"

@@ -113,4 +113,5 @@ class ReleasePage(Page):
     load_code: str
     erased: Erased | None = None
     withdrawn: Withdrawal | None = None
+    recall: str | None = None
     error: str | None = None

@@ -108,6 +108,7 @@ def fill_release(asked: Asked, release: Mapping[str, Any]) -> ReleasePage:
         load_code=f'import provenance\n\ndata = provenance.load_release(\n    "{reference}",\n    student="{student}",\n)',
         erased=Erased(**release["erased"]) if release["erased"] else None,
         withdrawn=Withdrawal(**release["withdrawn"]) if release["withdrawn"] else None,
+        recall=release["recall"],
         error=release["error"] and release["error"]["detail"],
     )
 
