@@ -152,6 +152,14 @@ class NotFoundError(ProvenanceError):
     status = 404
 
 
+class GoneError(NotFoundError):
+    """It was there, and was taken away on purpose; the detail says by whom and why."""
+
+    code = "gone"
+    title = "It was taken away"
+    status = 410
+
+
 class ConflictError(ProvenanceError):
     """What was asked contradicts what stands; nothing was changed."""
 

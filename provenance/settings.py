@@ -45,6 +45,14 @@ class Settings(BaseSettings):
         default=600, ge=60, description="oldest cosignature that counts; asked for anew at half of it"
     )
 
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="signs the notices that recalls send to webhooks (Standard Webhooks, HMAC-SHA-256)"
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None, description="mail server for notices, `smtp[s]://[user:password@]host[:port]`; needed for mailto:"
+    )
+    smtp_from: str | None = Field(default=None, description="sender of these mails")
+
     @property
     def resolved_database_url(self) -> str:
         """The database address in use."""

@@ -38,6 +38,7 @@ LAYERS = (
     {"release"},
     {"training"},
     {"lineage"},
+    {"recall"},
     {"report"},
     {"client"},
     {"jobs"},

@@ -15,6 +15,7 @@ from provenance.api.body import BodyLimit
 from provenance.api.errors import add_error_handlers
 from provenance.api.rendering import CONTENT_SECURITY_POLICY
 from provenance.api.routes import all_routers
+from provenance.jobs.courier import Courier
 from provenance.jobs.engine import engine
 from provenance.jobs.workflows import WORKFLOWS
 from provenance.resources import find_resource
@@ -36,7 +37,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
         await run_in_threadpool(engine.launch, runtime, WORKFLOWS)
+        courier = Courier(runtime)
         yield
+        await run_in_threadpool(courier.close)
         await run_in_threadpool(engine.close)
         await run_in_threadpool(runtime.close)
 

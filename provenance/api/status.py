@@ -64,6 +64,15 @@ STATUSES: dict[str, Status] = {
     "expired": Status("Expired", *_MUTE),
     "refused": Status("Refused", *_BAD),
     "pending": Status("Not yet in force", *_MUTE),
+    # recalls
+    "recall-open": Status("Open", *_HELD),
+    "upheld": Status("Upheld", *_BAD),
+    "lifted": Status("Lifted", *_MUTE),
+    "act-open": Status("To do", *_WARN),
+    "waived": Status("Waived", *_MUTE),
+    "sent": Status("Sent", *_OK),
+    "waiting": Status("Waiting", *_INFO),
+    "given-up": Status("Given up", *_BAD),
     # keys
     "active": Status("Active", *_OK),
     "retired": Status("Retired", *_MUTE),

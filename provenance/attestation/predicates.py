@@ -35,7 +35,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "model": "id:str provider:str name:str revision:str? weights_digest:digest? kind:str license:str? "
         "parents:list run:str? conditions:list",
         "policy": "id:str digest:digest packs:list author:str? approver:str?",
-        "recall": "id:str",
+        "recall": "id:str step:recall-step actor:str at:time",
         "release": "id:str name:str dataset:str student:any decision:map log_size:int state:str counts:map "
         "files:files manifest_digest:digest? conditions:list",
         "report": "id:str kind:str subject:map log_size:int files:files previous:str?",
@@ -46,6 +46,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "logged_at:time",
         "student": "id:str facts:map digest:digest",
         "terms": "id:str provider:str document_digest:digest? effective_from:any effective_to:any",
+        "withdrawal": "id:str release:str reason:str actor:str at:time",
         "witness": "name:str",
     }
 )
@@ -69,6 +70,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "recall": "authority",
         "student": "authority",
         "terms": "authority",
+        "withdrawal": "authority",
         "witness": "authority",
     }
 )
@@ -80,6 +82,7 @@ EVIDENCE_GRADES = ("claimed", "declared", "recorded", "replayed")
 
 AGREEMENT_STEPS = ("made", "revoked")
 EXCEPTION_STEPS = ("request", "approve", "refuse", "revoke")
+RECALL_STEPS = ("open", "act", "close")
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z\Z")
@@ -147,6 +150,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
         "day": lambda value: isinstance(value, str) and _DAY.match(value) is not None,
         "agreement-step": lambda value: value in AGREEMENT_STEPS,
         "exception-step": lambda value: value in EXCEPTION_STEPS,
+        "recall-step": lambda value: value in RECALL_STEPS,
         "verdict": lambda value: value in VERDICTS,
         "grade": lambda value: value in EVIDENCE_GRADES,
         "purpose": lambda value: value in KEY_PURPOSES,

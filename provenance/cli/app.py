@@ -23,6 +23,7 @@ from provenance.cli import (
     log,
     model,
     policy,
+    recall,
     release,
     report,
     run,
@@ -51,7 +52,7 @@ NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
     "agreement": agreement.app, "exception": exception.app,
     "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
-    "log": log.app, "keys": keys.app, "witness": witness.app, "erase": erase.app,
+    "log": log.app, "keys": keys.app, "witness": witness.app, "erase": erase.app, "recall": recall.app,
 }  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

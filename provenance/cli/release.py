@@ -102,6 +102,21 @@ def verify(
     _print_verified(manifest, release, as_json=as_json)
 
 
+@app.command("withdraw")
+def withdraw(
+    reference: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    reason: Annotated[str, typer.Option(help="Why; it is logged and shown.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take a release back: nothing is trained on it any more, its data is not given out; its evidence stays."""
+    with open_client(as_person=True) as client:
+        said = client.post(f"/api/v1/releases/{reference}/withdraw", {"reason": reason})
+    if as_json:
+        print_json(said)
+    else:
+        print_line(f"{reference} is withdrawn: entry {said['entry']}")
+
+
 def wait_for(client: Any, url: str, what: str) -> dict[str, Any]:
     """Wait for a job with a bar that follows its progress; a job that failed is an error."""
     with show_progress() as progress:
@@ -168,6 +183,9 @@ def print_release(release: Mapping[str, Any]) -> None:
         print_line(
             f"condition: {item['type']} ({item['status']}): {item['requirement']} ({item['document']}, {item['clause']})"
         )
+    if release.get("withdrawn"):
+        said = release["withdrawn"]
+        print_line(f"withdrawn by {said['actor']} on {said['at']} (entry {said['entry']}): {said['reason']}")
     if release.get("error"):
         print_line(f"error: {release['error'].get('detail')}")
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from provenance.errors import FieldError, MalformedError
 from provenance.policy.answer import format_answer
 from provenance.policy.exception import PolicyException, list_covering
 from provenance.policy.inputs import validate_action, validate_agreement, validate_sample_facts, validate_student
-from provenance.policy.judge import Outcome, judge
+from provenance.policy.judge import Outcome, hold_back, judge
 from provenance.policy.pack import Pack
 from provenance.policy.unblock import Again, Change, Judge, find_drops, find_remedies
 from provenance.policy.verdict import PERMITTING, VERDICTS, Verdict, strictest
@@ -142,9 +143,13 @@ def decide_classes(
     catalogue: Catalogue,
     pack: Pack,
     log_size: int | None = None,
+    recalls: Mapping[str, str] = MappingProxyType({}),
     remedies: bool = True,
 ) -> ReleaseDecision:
-    """Decide over fact classes `(digest, facts, samples, tokens)` of `dataset`; no class at all is `review`."""
+    """Decide over fact classes `(digest, facts, samples, tokens)` of `dataset`; no class at all is `review`.
+
+    `recalls` says which recall holds a class back, by its digest: whatever the rules say of it, the verdict is `deny`.
+    """
     day = parse_at(at)
     validate_action(action)
     _validate_parties(student, agreements)
@@ -156,7 +161,7 @@ def decide_classes(
     ) -> Outcome:
         offered = [*agreements, *extra]
         covering = list_covering(exceptions, facts, changed, action, dataset=dataset, fact_class=digest, day=day)
-        return judge(
+        outcome = judge(
             facts,
             changed,
             action,
@@ -167,6 +172,7 @@ def decide_classes(
             catalogue=catalogue,
             pack=pack,
         )
+        return hold_back(outcome, recalls[digest]) if digest in recalls else outcome
 
     outcomes = [judge_class(digest, facts, student, ()) for digest, facts, _, _ in classes]
     whole = _whole(outcomes)

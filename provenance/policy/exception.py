@@ -25,6 +25,7 @@ from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import ConflictError, FieldError, ForbiddenError
 from provenance.policy.pack import Rule
 from provenance.policy.verdict import ConditionStatus
+from provenance.store.people import same_person
 from provenance.terms.days import parse_day
 
 State = Literal["requested", "active", "expired", "refused", "revoked"]
@@ -153,11 +154,6 @@ def find_objection(held: PolicyException, step: str, actor: str, day: dt.date) -
             FieldError("approver", actor, expected),
         )
     return None
-
-
-def same_person(one: str, other: str) -> bool:
-    """Whether two names of tokens are one person's; names that differ in case or blanks only are."""
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def _open(request: Mapping[str, Any]) -> PolicyException:

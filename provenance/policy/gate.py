@@ -18,6 +18,7 @@ from provenance.policy.decide import ClassAnswer, decide_classes
 from provenance.policy.lifts import load_lifts
 from provenance.policy.pack import Pack
 from provenance.store.index import CLASS_PREFIX
+from provenance.store.recalls import load_held
 from provenance.store.samples import ClassCount, count_classes
 from provenance.terms.catalogue import Catalogue
 
@@ -99,6 +100,7 @@ def ask_gate(
         catalogue=catalogue,
         pack=pack,
         log_size=question.log_size,
+        recalls=load_held(session).classes_of(question.dataset, [count.digest for count in counts]),
     )
     return GateAnswer(question, counts, decided.classes, decided.answer)
 

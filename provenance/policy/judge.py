@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any
 
@@ -29,8 +29,9 @@ DIFFER_RULE = "terms.candidates-differ"
 ERROR_RULE = "default.evaluation-error"
 UNREAD_BAR_RULE = "competition.bar-not-verified"
 UNENFORCED_RULE = "default.condition-without-rule"
+RECALL_RULE = "recall.held-back"
 # What is said without a rule of the pack.
-OWN_RULES = frozenset({DEFAULT_RULE, DIFFER_RULE, ERROR_RULE, UNENFORCED_RULE})
+OWN_RULES = frozenset({DEFAULT_RULE, DIFFER_RULE, ERROR_RULE, UNENFORCED_RULE, RECALL_RULE})
 
 
 @dataclass
@@ -86,6 +87,12 @@ def judge(
         if VERDICTS.index(without.verdict) < VERDICTS.index(outcome.verdict):
             held, outcome = fewer, without
     return outcome
+
+
+def hold_back(outcome: Outcome, recall: str) -> Outcome:
+    """The same outcome where a recall holds the samples back: denied, whatever rules and exceptions say."""
+    reason = _plain_reason(RECALL_RULE, f"recall {recall} holds these samples back", effect="deny")
+    return replace(outcome, verdict="deny", reasons=[reason, *outcome.reasons], unknown=[])
 
 
 def _combinations(binding: Binding) -> Iterable[tuple[tuple[Bound, Document], ...]]:
@@ -185,10 +192,10 @@ def _reason(rule: Rule, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _plain_reason(rule: str, text: str) -> dict[str, Any]:
+def _plain_reason(rule: str, text: str, *, effect: str = "review") -> dict[str, Any]:
     return {
         "rule": rule,
-        "effect": "review",
+        "effect": effect,
         "document": None,
         "clause": None,
         "route": "policy",

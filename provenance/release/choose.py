@@ -42,6 +42,19 @@ class Chosen:
     datasets: Sequence[Mapping[str, Any]]
 
 
+def choose_rows(session: Session, query: Query) -> list[SampleRow]:
+    """The samples of a query, whether or not their text was erased, in the order of the log.
+
+    Raises:
+        MalformedError: nothing is asked for, an index or selection has another form, or too much at once.
+        NotFoundError: an entry is no sample, an external id or dataset is not there.
+    """
+    named = [*_by_index(session, query.indices), *_by_external_id(session, query.external_ids)]
+    rows = {row.index: row for row in (*named, *_by_query(session, query))}
+    _check_count(rows, "indices, external_ids, or a dataset with samples")
+    return [rows[index] for index in sorted(rows)]
+
+
 def choose_samples(session: Session, query: Query) -> Chosen:
     """The samples of a query that still have their text.
 
@@ -62,16 +75,22 @@ def choose_samples(session: Session, query: Query) -> Chosen:
     selected = list(_by_query(session, query))
     left = [row for row in selected if _erased_by(row.index, gone) is None]
     rows = {row.index: row for row in (*named, *left)}
-    if not rows:
-        expected = "indices, external_ids, or a dataset with samples that still have their text"
-        problem = FieldError("indices", None, expected)
-        if selected:
-            raise ConflictError("all samples that this selects were erased before; nothing was changed", problem)
-        raise MalformedError(f"no sample is asked for: expected {expected}", problem)
-    if len(rows) > MAX_SAMPLES:
-        expected = f"at most {MAX_SAMPLES:,} samples"
-        raise MalformedError(f"an erasure holds {expected}", FieldError("selection", len(rows), expected))
+    if not rows and selected:
+        expected = "a sample that still has its text"
+        raise ConflictError(
+            "all samples that this selects were erased before; nothing was changed",
+            FieldError("selection", dict(query.selection or {}), expected),
+        )
+    _check_count(rows, "indices, external_ids, or a dataset with samples that still have their text")
     return Chosen(fold_indices(rows), sum(row.tokens for row in rows.values()), _by_dataset(session, rows.values()))
+
+
+def _check_count(rows: Mapping[int, SampleRow], expected: str) -> None:
+    if not rows:
+        raise MalformedError(f"no sample is asked for: expected {expected}", FieldError("indices", None, expected))
+    if len(rows) > MAX_SAMPLES:
+        most = f"at most {MAX_SAMPLES:,} samples"
+        raise MalformedError(f"expected {most}", FieldError("selection", len(rows), most))
 
 
 def _erased_by(index: int, gone: Mapping[str, IndexSet]) -> str | None:

@@ -20,6 +20,7 @@ from provenance.attestation.envelope import parse_entry
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.ledger.merkle import leaf_hash, tree_root
 from provenance.store.log import load_contents, load_entries
+from provenance.store.recalls import load_held
 from provenance.store.samples import iterate_samples
 from provenance.store.tables import SampleRow
 
@@ -56,6 +57,7 @@ class Frozen:
     leaves: list[bytes] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
     erased: int = 0
+    recalled: int = 0
 
     @property
     def leaves_root(self) -> str:
@@ -85,9 +87,9 @@ def freeze_samples(
 ) -> Frozen:
     """Write every sample of the classes in `verdicts` (class id -> verdict) below `log_size` to `folder/data`.
 
-    Samples whose words were erased cannot be released; they are counted.
+    Samples whose words were erased, or that a recall names, are not released; they are counted.
     """
-    frozen = Frozen()
+    frozen, held = Frozen(), load_held(session)
     shards = {split: _Shards(folder, split) for split in SPLITS}
     for group in _groups(iterate_samples(session, dataset, list(verdicts), log_size)):
         indices = [row.index for row in group]
@@ -96,6 +98,9 @@ def freeze_samples(
             words = contents[row.index]
             if words is None:
                 frozen.erased += 1
+                continue
+            if held.find_sample(row.index) is not None:
+                frozen.recalled += 1
                 continue
             entry = entries[row.index]
             frozen.leaves.append(leaf_hash(entry))

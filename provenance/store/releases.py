@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session, col, func, select
@@ -12,9 +13,12 @@ from provenance.errors import FieldError, NotFoundError
 from provenance.store.erasures import flag_releases
 from provenance.store.jobs import list_jobs
 from provenance.store.log import find_statement, get_statement
+from provenance.store.recalls import load_held
 from provenance.store.tables import Job, Release
+from provenance.store.withdrawals import list_withdrawn
 
-FAILED, WITHDRAWN = "failed", "withdrawn"
+FAILED, WITHDRAWN, RECALLED = "failed", "withdrawn", "recalled"
+TAKEN = frozenset({WITHDRAWN, RECALLED})  # signed once, and not given out any more
 
 
 def next_version(session: Session, name: str, identifier: str) -> int:
@@ -40,7 +44,7 @@ def get_release(session: Session, reference: str) -> dict[str, Any]:
     identifier = _find_id(session, reference)
     row = find_statement(session, "release", identifier)
     if row is not None:
-        return _logged(session, row.predicate, row.index, flag_releases(session))
+        return _logged(session, row.predicate, row.index, _load_marks(session))
     job = session.get(Job, identifier)
     if job is None or job.kind != "release":
         raise _not_found(reference)
@@ -65,16 +69,31 @@ def _find_id(session: Session, reference: str) -> str:
     raise _not_found(reference)
 
 
-def _logged(
-    session: Session, predicate: dict[str, Any], index: int, flagged: Mapping[str, dict[str, Any]]
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Marks:
+    """What happened to releases after they were signed, by release id."""
+
+    erased: Mapping[str, dict[str, Any]]
+    withdrawn: Mapping[str, dict[str, Any]]
+    recalled: Mapping[str, str]
+
+
+def _load_marks(session: Session) -> _Marks:
+    return _Marks(flag_releases(session), list_withdrawn(session), load_held(session).releases)
+
+
+def _logged(session: Session, predicate: dict[str, Any], index: int, marks: _Marks) -> dict[str, Any]:
     decision = get_statement(session, "decision", predicate["decision"]["id"])
-    erased = flagged.get(predicate["id"])
+    identifier = predicate["id"]
+    erased, withdrawn = marks.erased.get(identifier), marks.withdrawn.get(identifier)
+    recalled = marks.recalled.get(identifier)
     return {
         **{name: predicate[name] for name in ("id", "name", "version", "dataset", "student", "counts")},
         # What an erasure took samples out of is no longer what was signed.
-        "state": WITHDRAWN if erased else predicate["state"],
+        "state": RECALLED if recalled else WITHDRAWN if erased or withdrawn else predicate["state"],
         "erased": erased,
+        "withdrawn": withdrawn,
+        "recall": recalled,
         "decision": {
             "id": decision.predicate["id"],
             "entry": decision.index,
@@ -98,6 +117,8 @@ def _building(job: Job) -> dict[str, Any]:
         "id": job.id,
         "state": FAILED if job.state == FAILED else "building",
         "erased": None,
+        "withdrawn": None,
+        "recall": None,
         "counts": {"selected": 0, "released": 0, "quarantined": 0},
         "decision": None,
         "conditions": [],
@@ -118,9 +139,9 @@ def list_releases(session: Session, *, limit: int = 100) -> list[dict[str, Any]]
     rows = session.exec(select(Release).order_by(col(Release.index).desc()).limit(limit)).all()
     logged = {row.id for row in rows}
     building = [_building(job) for job in list_jobs(session, "release") if job.id not in logged]
-    flagged = flag_releases(session)
+    marks = _load_marks(session)
     said = [get_statement(session, "release", row.id) for row in rows]
-    return building + [_logged(session, row.predicate, row.index, flagged) for row in said]
+    return building + [_logged(session, row.predicate, row.index, marks) for row in said]
 
 
 def name_releases(session: Session, decisions: Set[str]) -> dict[str, list[str]]:

@@ -229,6 +229,21 @@ class Job(SQLModel, table=True):
     updated_at: str
 
 
+class Notice(SQLModel, table=True):
+    """A message that must reach somebody; it waits here until it did. `next_at` is when it is tried again."""
+
+    __tablename__ = "notice"
+    id: str = Field(primary_key=True)
+    recall: str = Field(index=True)
+    address: str
+    body: dict[str, Any] = Field(sa_type=JSON)
+    state: str = Field(index=True)
+    attempts: int = 0
+    next_at: str
+    last_error: str | None = None
+    created_at: str
+
+
 class Token(SQLModel, table=True):
     """A bearer token; only its digest is kept."""
 

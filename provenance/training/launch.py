@@ -19,6 +19,7 @@ from provenance.policy.lifts import Lifts, load_lifts
 from provenance.release.build import release_folder
 from provenance.runtime import Runtime
 from provenance.store.log import find_statement
+from provenance.store.recalls import load_held
 from provenance.store.releases import get_release
 from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
@@ -98,6 +99,7 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
         catalogue=runtime.catalogue,
         pack=runtime.pack,
         log_size=release["log_size"],
+        recalls=load_held(session).classes_of(selection["dataset"], [item.digest for item in released]),
     )
     if answer.verdict not in PERMITTING:
         raise DeniedError(

@@ -100,6 +100,54 @@ def test_a_key_builds_once(service: LocalService) -> None:
     ]
 
 
+REASON = "the filter let test questions through"
+
+
+def build(service: LocalService, name: str) -> dict[str, Any]:
+    said = service.post(URL, {"dataset": "mixed", "student": "acme-tutor", "name": name})
+    return dict(service.wait(said["status_url"]))
+
+
+def test_a_withdrawn_release_keeps_its_evidence_and_gives_out_no_data(service: LocalService) -> None:
+    before = build(service, "back")
+    path = before["files"][0]["path"]
+    said = service.post(f"{URL}/back@1/withdraw", {"reason": REASON}, expect=201)
+    after = service.get(f"{URL}/back@1")
+    assert said == {"id": before["id"], "state": "withdrawn", "entry": after["withdrawn"]["entry"]}
+    assert (after["state"], after["entry"], after["withdrawn"]["reason"]) == ("withdrawn", before["entry"], REASON)
+    assert service.get(f"/api/v1/log/entries/{said['entry']}")["kind"] == "withdrawal"
+    gone = service.client.get(f"{URL}/back@1/{path}")
+    assert (gone.status_code, gone.json()["code"]) == (410, "gone")
+    assert REASON in gone.json()["detail"]
+    for part in ("manifest", "attestation", "card", "proof", "evidence"):
+        assert service.client.get(f"{URL}/back@1/{part}").status_code == 200, part
+    page = service.client.get("/releases/back@1").text
+    assert REASON in page
+    assert f'href="/api/v1/releases/{before["id"]}/{path}"' not in page
+
+
+def test_nothing_is_trained_on_a_withdrawn_release(service: LocalService) -> None:
+    build(service, "untrained")
+    service.post(f"{URL}/untrained@1/withdraw", {"reason": REASON}, expect=201)
+    problem = service.post(
+        "/api/v1/runs", {"release": "untrained@1", "student": "acme-tutor", "recipe": "sft"}, expect=409
+    )
+    assert (problem["code"], "withdrawn" in problem["detail"]) == ("release-not-allowed", True)
+
+
+def test_a_key_withdraws_once_and_what_is_withdrawn_cannot_be_again(service: LocalService) -> None:
+    build(service, "twice")
+    headers = {"Idempotency-Key": "withdraw-1"}
+    said = service.post(f"{URL}/twice@1/withdraw", {"reason": REASON}, expect=201, headers=headers)
+    size = service.log_size()
+    assert service.post(f"{URL}/twice@1/withdraw", {"reason": REASON}, expect=201, headers=headers) == said
+    problem = service.post(f"{URL}/twice@1/withdraw", {"reason": REASON}, expect=409)
+    assert problem["errors"][0]["field"] == "release"
+    for reference, reason, status in (("closed@1", REASON, 409), ("none@1", REASON, 404), ("tutor@1", " ", 422)):
+        service.post(f"{URL}/{reference}/withdraw", {"reason": reason}, expect=status)
+    assert service.log_size() == size
+
+
 GOOD = {"dataset": "mixed", "student": "acme-tutor", "name": "bad"}
 BAD = [
     (422, "name", GOOD | {"name": "Upper Case"}),

@@ -85,7 +85,7 @@ def test_a_release_that_held_erased_text_is_withdrawn_and_says_why(told: Told) -
     assert {item["state"] for item in service.get("/api/v1/releases")["releases"]} == {"withdrawn"}
     assert not (folder / "data").exists()
     assert {name: (folder / name).read_bytes() for name in kept} == kept
-    assert service.client.get("/api/v1/releases/told@1/data/train-00000.parquet").status_code == 404
+    assert service.client.get("/api/v1/releases/told@1/data/train-00000.parquet").status_code == 410
     refused = service.client.post("/api/v1/runs", json={"release": "told@1", "student": "told-student"})
     assert (refused.status_code, refused.json()["code"]) == (409, "release-not-allowed")
     again = service.release(told.student, "told", dataset="told")  # what is left can be released again

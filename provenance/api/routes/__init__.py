@@ -24,6 +24,7 @@ NOUNS = (
     "models",
     "reports",
     "erasures",
+    "recalls",
     "log",
     "gateway",
     "pages",

@@ -11,19 +11,21 @@ from pydantic import Field
 
 from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
-from provenance.errors import FieldError, MalformedError, NotFoundError
+from provenance.api.once import find_done, once_of
+from provenance.errors import FieldError, GoneError, MalformedError, NotFoundError
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.policy.gate import select_classes
 from provenance.release.build import release_folder
 from provenance.release.manifest import LOG_PROOF
+from provenance.release.retract import retract_release
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
 from provenance.store.jobs import create_job
 from provenance.store.log import get_head
-from provenance.store.releases import get_release, list_releases, next_version
+from provenance.store.releases import TAKEN, get_release, list_releases, next_version
 from provenance.store.samples import check_selection
-from provenance.store.session import write_session
+from provenance.store.session import read_session, write_session
 from provenance.store.students import get_student
 
 router = APIRouter(prefix="/api/v1/releases", tags=["releases"])
@@ -65,6 +67,27 @@ def post_release(
     url = f"/api/v1/releases/{identifier}"
     response.headers["Location"] = url
     return {"id": identifier, "name": body.name, "version": request["version"], "status_url": url}
+
+
+class WithdrawalRequest(RequestBody):
+    """Why a release is taken back; it is logged."""
+
+    reason: str
+
+
+@router.post("/{reference}/withdraw", status_code=201)
+def post_withdrawal(
+    reference: str, body: WithdrawalRequest, runtime: RuntimeDep, actor: WriterDep, key: IdempotencyDep
+) -> dict[str, Any]:
+    """Take a release back: no student is trained on it any more, and its data is not given out; its evidence stays."""
+    actor.require("release")
+    once = once_of("wdr", key, {"release": reference, "reason": body.reason, "actor": actor.name})
+    done = find_done(runtime, once) or retract_release(
+        runtime, reference, reason=body.reason, actor=actor.name, once=once
+    )
+    with read_session(runtime.engine) as session:
+        release = get_release(session, reference)
+    return {"id": release["id"], "state": release["state"], "entry": done.first_index}
 
 
 @router.get("")
@@ -115,10 +138,27 @@ def show_evidence(reference: str, runtime: RuntimeDep, session: SessionDep, _: R
 def show_data(reference: str, path: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
     """One shard; only files that the manifest names are there."""
     release = get_release(session, reference)
+    _refuse_taken(release)
     wanted = path if path.startswith("data/") else f"data/{path}"
     if wanted not in {file["path"] for file in release["files"]}:
         raise NotFoundError(f"release {reference} has no file {path!r}")
     return _file(runtime, release, wanted, "application/vnd.apache.parquet")
+
+
+def _refuse_taken(release: dict[str, Any]) -> None:
+    if release["state"] not in TAKEN:
+        return
+    raise GoneError(
+        f"the data of release {release['name']}@{release['version']} is not given out: {_why_taken(release)}"
+    )
+
+
+def _why_taken(release: dict[str, Any]) -> str:
+    if release["recall"]:
+        return f"recall {release['recall']} holds it back"
+    if said := release["withdrawn"]:
+        return f"{said['actor']} withdrew it on {said['at']} ({said['reason']})"
+    return "it holds samples that were erased"
 
 
 def _file(runtime: Runtime, release: dict[str, Any], name: str, media_type: str) -> FileResponse:

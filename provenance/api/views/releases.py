@@ -67,6 +67,16 @@ class Erased:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """Who took the release back, when and why, and the entry that says so."""
+
+    actor: str
+    at: Time
+    reason: str
+    entry: int
+
+
+@dataclass(frozen=True)
 class ReleasePage(Page):
     """`/releases/{name}@{version}`: did it pass, what is in it, what was held back. `load_code` is Python to paste.
 
@@ -102,4 +112,6 @@ class ReleasePage(Page):
     reports: Sequence[Link]
     load_code: str
     erased: Erased | None = None
+    withdrawn: Withdrawal | None = None
+    recall: str | None = None
     error: str | None = None

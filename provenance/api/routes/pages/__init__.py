@@ -22,6 +22,7 @@ NOUNS = (
     "models",
     "reports",
     "erasures",
+    "recalls",
     "log",
     "search",
 )

@@ -8,7 +8,8 @@ from typing import Any
 from provenance.api.rendering import quote_segment
 
 _PAGES = {"decision": "decisions", "run": "runs", "model": "models", "report": "reports", "terms": "terms",
-          "policy": "policies", "agreement": "agreements", "exception": "exceptions", "erasure": "erasures"}  # fmt: skip
+          "policy": "policies", "agreement": "agreements", "exception": "exceptions", "erasure": "erasures",
+          "recall": "recalls"}  # fmt: skip
 
 
 def entry_url(kind: str, index: int, predicate: Mapping[str, Any]) -> str | None:

@@ -12,12 +12,20 @@ from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.routes.pages.decisions import stands_against
 from provenance.api.views.common import File, Link
 from provenance.api.views.decisions import parse_conditions
-from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleaseRow, ReleasesPage
+from provenance.api.views.releases import (
+    Composition,
+    Erased,
+    Quarantined,
+    ReleasePage,
+    ReleaseRow,
+    ReleasesPage,
+    Withdrawal,
+)
 from provenance.report.build import KINDS
 from provenance.store.jobs import get_job
 from provenance.store.log import find_content, find_statement
 from provenance.store.pages import name_students
-from provenance.store.releases import get_release, list_releases
+from provenance.store.releases import TAKEN, get_release, list_releases
 from provenance.store.reports import list_reports_about
 from provenance.store.runs import list_runs_of
 
@@ -99,6 +107,8 @@ def fill_release(asked: Asked, release: Mapping[str, Any]) -> ReleasePage:
         ],
         load_code=f'import provenance\n\ndata = provenance.load_release(\n    "{reference}",\n    student="{student}",\n)',
         erased=Erased(**release["erased"]) if release["erased"] else None,
+        withdrawn=Withdrawal(**release["withdrawn"]) if release["withdrawn"] else None,
+        recall=release["recall"],
         error=release["error"] and release["error"]["detail"],
     )
 
@@ -143,7 +153,7 @@ def _fill_files(release: Mapping[str, Any]) -> list[File]:
             file["digest"],
             file["size_bytes"],
             file.get("rows"),
-            None if release["erased"] else f"{base}/{file['path']}",
+            None if release["state"] in TAKEN else f"{base}/{file['path']}",
         )
         for file in release["files"]
     ]

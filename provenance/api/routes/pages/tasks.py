@@ -11,13 +11,15 @@ from provenance.api.routes.pages.filters import UNDECIDED
 from provenance.api.routes.pages.releases import find_creation, list_classes
 from provenance.api.views.common import Link
 from provenance.api.views.overview import Task
+from provenance.recall.show import summarise_recall
 from provenance.report.formats import format_count
 from provenance.store.erasures import REQUESTED, list_erasures
 from provenance.store.pages import list_failed_jobs
+from provenance.store.recalls import list_recalls
 from provenance.store.releases import list_releases
 from provenance.store.tables import Job
 
-JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports", "erasure": "erasures"}
+JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports", "erasure": "erasures", "recall": "recalls"}
 Release = Mapping[str, Any]
 
 
@@ -28,6 +30,9 @@ def list_tasks(asked: Asked, undecided: int) -> list[Task]:
     ]
     tasks += [_job_task(job) for job in list_failed_jobs(asked.session)]
     tasks += [_erasure_task(item) for item in list_erasures(asked.session) if item["state"] == REQUESTED]
+    tasks += [
+        _recall_task(summarise_recall(item)) for item in list_recalls(asked.session) if item.recall.state == "open"
+    ]
     tasks.sort(key=lambda task: str(task.since))
     if undecided:
         text = f"{format_count(undecided, 'sample')} without a decision"
@@ -99,3 +104,9 @@ def _erasure_task(erasure: Mapping[str, Any]) -> Task:
     text = f"{format_count(erasure['count'], 'sample')} wait to be erased"
     detail = f"asked for by {erasure['requester']}: {erasure['reason']}; another person must approve it"
     return Task("requested", text, detail, erasure["requested_at"], Link("Look at it", f"/erasures/{erasure['id']}"))
+
+
+def _recall_task(recall: Mapping[str, Any]) -> Task:
+    text = f"Recall of {recall['source_text']} is open, {recall['acts_settled']} of {recall['acts_total']} acts settled"
+    detail = f"opened by {recall['opened_by']}: {recall['reason']}; another person must close it"
+    return Task("recall-open", text, detail, recall["opened_at"], Link("Continue", f"/recalls/{recall['id']}"))
