@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from provenance.errors import FieldError, NotFoundError
 from provenance.store.log import get_statement
+from provenance.store.recalls import load_held
 from provenance.store.tables import Model
 
 
@@ -22,7 +23,8 @@ def get_model(session: Session, reference: str) -> dict[str, Any]:
     if row is None:
         expected = "a registered model, by id or provider/name"
         raise NotFoundError(f"no model {reference!r} is registered", FieldError("model", reference, expected))
-    return {**get_statement(session, "model", row.id).predicate, "entry": row.index}
+    predicate = get_statement(session, "model", row.id).predicate
+    return {**predicate, "entry": row.index, "recall": load_held(session).models.get(row.id)}
 
 
 def list_models(session: Session, *, limit: int = 100) -> list[dict[str, Any]]:

@@ -204,6 +204,8 @@ def test_the_pages_show_what_was_reached_what_is_open_and_it_is_a_task(house: Ho
     assert f"/recalls/{said['id']}" in [task["act"]["url"] for task in client.get("/index.json").json()["tasks"]]
     assert client.get(f"/recalls/{said['id']}.csv").text.count("\n") > 4
     assert client.get("/recalls/none").status_code == 404
+    assert house.service.get(f"/api/v1/models/{house.first}")["recall"] == said["id"]
+    assert f"/recalls/{said['id']}" in client.get(f"/models/{house.first}").text
 
 
 def test_the_whole_way_works_on_each_database(database_url: str, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class ModelPage(Page):
     `conditions` are inherited by whoever trains on its outputs; `teacher_id` is how a sample names it as teacher.
     `publishing` is what the policies answer today for the action `publish`, None where it was not trained here.
     `terms_url` leads to its provider's terms where they are on record.
+    `recall` is the recall that reached it and is in force.
     `entry_index` is None for a teacher that samples name and nobody registered.
     """
 
@@ -71,3 +72,4 @@ class ModelPage(Page):
     terms_url: str | None = None
     publishing: Answer | None = None
     publishing_asked_at: Time | None = None
+    recall: str | None = None

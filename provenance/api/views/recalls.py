@@ -29,7 +29,7 @@ class RecallsPage(Page):
     """`/recalls`: what was recalled, and what is still open, newest first."""
 
     template: ClassVar[str] = "recalls/list.html"
-    section: ClassVar[str] = "Lineage"
+    section: ClassVar[str] = "Log"
     rows_field: ClassVar[str | None] = "rows"
 
     rows: Sequence[RecallRow]
@@ -74,7 +74,7 @@ class RecallPage(Page):
     """`/recalls/{id}`: what it reached, what is held back, what is still to be done, at whose word it ended."""
 
     template: ClassVar[str] = "recalls/show.html"
-    section: ClassVar[str] = "Lineage"
+    section: ClassVar[str] = "Log"
     rows_field: ClassVar[str | None] = "rows"
 
     id: str

@@ -22,6 +22,7 @@ from provenance.policy.lifts import load_lifts
 from provenance.store.log import get_statement
 from provenance.store.models import get_model, list_models
 from provenance.store.pages import list_children, list_slices
+from provenance.store.recalls import load_held
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run
 
@@ -83,6 +84,7 @@ def fill_model(asked: Asked, model: Mapping[str, Any], samples: Mapping[str, int
         terms_url=_terms_url(asked, model["provider"]),
         publishing=ask_publishing(asked, release, run) if release and run else None,
         publishing_asked_at=format_time(asked.runtime.clock()) if release and run else None,
+        recall=model["recall"],
     )
 
 
@@ -108,6 +110,7 @@ def ask_publishing(asked: Asked, release_id: str, run: Mapping[str, Any]) -> Ans
         catalogue=asked.runtime.catalogue,
         pack=asked.runtime.pack,
         log_size=release["log_size"],
+        recalls=load_held(asked.session).classes_of(release["dataset"], [item[0] for item in trained_on]),
     )
     return parse_answer(decided.answer)
 

@@ -16,7 +16,7 @@ from provenance.report.formats import format_count
 from provenance.store.erasures import REQUESTED, list_erasures
 from provenance.store.pages import list_failed_jobs
 from provenance.store.recalls import list_recalls
-from provenance.store.releases import list_releases
+from provenance.store.releases import TAKEN, list_releases
 from provenance.store.tables import Job
 
 JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports", "erasure": "erasures", "recall": "recalls"}
@@ -52,6 +52,8 @@ def newest_versions(releases: list[dict[str, Any]]) -> list[Release]:
 
 
 def _release_tasks(asked: Asked, release: Release) -> Iterator[Task]:
+    if release["state"] in TAKEN:
+        return  # nobody waits for what is not given out any more
     name, counts, since = f"{release['name']}@{release['version']}", release["counts"], find_creation(asked, release)
     classes = list_classes(asked, release)
     if release["state"] == "blocked":
@@ -108,5 +110,5 @@ def _erasure_task(erasure: Mapping[str, Any]) -> Task:
 
 def _recall_task(recall: Mapping[str, Any]) -> Task:
     text = f"Recall of {recall['source_text']} is open, {recall['acts_settled']} of {recall['acts_total']} acts settled"
-    detail = f"opened by {recall['opened_by']}: {recall['reason']}; another person must close it"
+    detail = f"opened by {recall['opened_by']}: {recall['reason'].rstrip('.')}; another person must close it"
     return Task("recall-open", text, detail, recall["opened_at"], Link("Continue", f"/recalls/{recall['id']}"))
