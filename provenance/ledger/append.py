@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlmodel import Session, col
 
 from provenance.attestation.envelope import parse_entry
@@ -39,7 +39,7 @@ from provenance.store.index import index_entries
 from provenance.store.log import HASH_BYTES, find_head, find_tile
 from provenance.store.samples_index import SampleGroup
 from provenance.store.segment import pack_segment
-from provenance.store.tables import ContentSegment, EntrySegment, Idempotency, LogHead, LogTile
+from provenance.store.tables import ContentSegment, EntrySegment, Idempotency, LogHead
 
 Clock = Callable[[], datetime]
 
@@ -207,14 +207,16 @@ def _write_segments(session: Session, starts: Sequence[int], drafts: Sequence[Dr
             session.execute(insert(ContentSegment), [words])
 
 
+# Both databases read it so; the ORM would first ask for each tile.
+_PUT_TILE = text(
+    "INSERT INTO log_tile (level, number, hashes) VALUES (:level, :number, :hashes) "
+    "ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
+)
+
+
 def _write_tiles(session: Session, tiles: dict[tuple[int, int], bytes]) -> None:
-    for (level, number), hashes in tiles.items():
-        row = session.get(LogTile, (level, number))
-        if row is None:
-            session.add(LogTile(level=level, number=number, hashes=hashes))
-        else:
-            row.hashes = hashes
-    session.flush()
+    rows = [{"level": level, "number": number, "hashes": hashes} for (level, number), hashes in tiles.items()]
+    session.connection().execute(_PUT_TILE, rows)
 
 
 def _remember(session: Session, drafts: Sequence[Draft], receipts: Sequence[Receipt], now: datetime) -> None:
