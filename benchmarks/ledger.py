@@ -10,6 +10,7 @@ import pymerkle
 import rfc8785
 from pydantic import SecretStr
 
+from benchmarks import stages
 from benchmarks.material import NOW, make_body
 from benchmarks.measure import Options, Result, beside, compare, result, time_median
 from benchmarks.naive import open_naive, record_naively
@@ -80,6 +81,7 @@ def _record(runtime: Runtime, folder: Path, options: Options) -> Iterator[Result
     other = result("  naive: pydantic, rfc8785, Ed25519 each, ORM", "samples", options.batch * len(bodies[:2]), took)
     yield beside(mine, other)
     yield other
+    yield from stages.run(options, folder)
 
 
 def _read(runtime: Runtime, options: Options) -> Iterator[Result]:

@@ -120,15 +120,18 @@ def latencies(name: str, unit: str, acts: Sequence[Callable[[], object]]) -> Res
 
 
 def spent_in(owner: Any, name: str, act: Callable[[], object]) -> tuple[Timing, int]:
-    """What `act` spends in the function `name` of `owner`, what that calls included, and how often it is called."""
+    """What `act` spends in the function `name` of `owner`, what that calls included, and how often it is called.
+
+    CPU is that of the thread which calls it.
+    """
     real, runs = getattr(owner, name), []
 
     def timed(*arguments: Any, **options: Any) -> Any:
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), time.thread_time()
         try:
             return real(*arguments, **options)
         finally:
-            runs.append((time.perf_counter() - wall, time.process_time() - cpu))
+            runs.append((time.perf_counter() - wall, time.thread_time() - cpu))
 
     with mock.patch.object(owner, name, timed):
         act()

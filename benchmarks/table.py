@@ -19,6 +19,7 @@ WORDS = {
     "p50_us": "p50 {:,.0f} µs",
     "p99_us": "p99 {:,.0f} µs",
     "calls": "{:,.0f} calls",
+    "bytes_each": "{:,.0f} bytes stored each",
 }
 
 

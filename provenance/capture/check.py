@@ -6,13 +6,18 @@ A bad value is an error that names field, value, what was expected and the line;
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from provenance.canonical import MAX_SAFE_INTEGER
 from provenance.errors import FieldError, MalformedError
+
+Value = TypeVar("Value", bound=Struct)
 
 MAX_NAME_CHARACTERS = 200
 MAX_FREE_FORM_BYTES = 8 * 1024
@@ -20,7 +25,8 @@ MAX_FREE_FORM_DEPTH = 32  # an entry puts it two levels deeper, and is read down
 MAX_TOKENS = 2**31 - 1
 CLOCK_SKEW = timedelta(days=1)
 
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+UTC_SECONDS = len("2026-11-24T10:00:00Z")  # no other form of MOMENT is as short
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # Control characters, line and paragraph separators, bidirectional marks and overrides, lone surrogates.
 UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -33,10 +39,15 @@ def format_moment(moment: datetime) -> str:
 
 
 class Checker:
-    """Raises for the first bad field, with the line that it stands in."""
+    """Raises for the first bad field, with the line that it stands in.
+
+    One serves a whole request: names and teachers come again and again, and what was found good is not looked at twice.
+    """
 
     def __init__(self, line: int | None) -> None:
         self.line = line
+        self._names: set[str] = set()
+        self._checked: dict[Any, Any] = {}
 
     def fail(self, field: str, value: Any, expected: str) -> NoReturn:
         """Refuse `value` of `field`."""
@@ -50,12 +61,22 @@ class Checker:
 
     def name(self, field: str, value: str | None, *, optional: bool = False) -> None:
         """A name that may stand on a page and in a file: short, printable, in one direction."""
-        if value is None and optional:
+        if (value is None and optional) or value in self._names:
             return
         expected = f"1 to {MAX_NAME_CHARACTERS} characters without control or bidirectional characters"
         text = value or ""
         if not text.strip() or len(text) > MAX_NAME_CHARACTERS or UNFIT.search(text):
             self.fail(field, value, expected)
+        self._names.add(text)
+
+    def once(self, value: Value, check: Callable[[Value], None]) -> Value:
+        """`value` as `check` leaves it, or an equal one that was checked before."""
+        key = astuple(value)
+        known: Value | None = self._checked.get(key)
+        if known is None:
+            check(value)
+            self._checked[key] = known = value
+        return known
 
     def kind(self, field: str, value: Any) -> None:
         """None, or a name, of a field whose type nothing has checked yet."""
@@ -77,12 +98,13 @@ class Checker:
         if not is_day and not MOMENT.fullmatch(value):
             self.fail(field, value, expected)
         try:
-            moment = datetime.fromisoformat(f"{value}T00:00:00Z" if is_day else value.upper()).astimezone(UTC)
+            text = f"{value}T00:00:00Z" if is_day else value.upper()
+            moment = datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):  # no such day, or one before the year 1 in UTC
             raise self.error(field, value, expected) from None
         if moment > now + CLOCK_SKEW:
             self.fail(field, value, "a time that is not in the future")
-        return format_moment(moment)
+        return text if len(text) == UTC_SECONDS else format_moment(moment)
 
     def count(self, field: str, value: int | None) -> None:
         """None, or a count of tokens."""

@@ -3,7 +3,7 @@
 Order of use: `parse_samples` -> `Recorder.record` -> a `Receipt`. What is recorded is never more than what was handed in
 and what the catalogue of terms says of that day; a gap in the catalogue loses no sample.
 
-Samples with the same facts have the same fact class and terms, so both are made once for each and remembered.
+Samples with the same facts have the same fact class and terms: their `Binding` is made once and remembered.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import orjson
+from msgspec import Raw
 
 from provenance import __version__
 from provenance.attestation.envelope import parse_entry
 from provenance.attestation.facts import fact_class_digest, sample_facts
-from provenance.attestation.statement import Statement, Subject, format_statement
-from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, SALT_BYTES, canonical_bytes, commit, sha256_digest
+from provenance.attestation.statement import Statement
+from provenance.canonical import SALT_BYTES, canonical_bytes, sha256_digest
+from provenance.capture.entry import Binding, FactsKey, Stamp, facts_key, write_entry
 from provenance.capture.opened import check_belongs
 from provenance.capture.sample import Sample
 from provenance.errors import FieldError, MalformedError
@@ -31,6 +32,7 @@ from provenance.ledger.append import Draft, Receipt, format_time, make_draft
 from provenance.ledger.keys import KeyRing
 from provenance.ledger.merkle import leaf_hash, tree_root
 from provenance.ledger.sign import sign_entry
+from provenance.store.samples_index import SampleGroup, SampleLine, count_tokens
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.resolve import resolve_terms
 
@@ -42,14 +44,6 @@ EVIDENCE_BY_SOURCE = {
     "gateway": "recorded",
 }
 MAX_REMEMBERED_CLASSES = 10_000  # a hostile pipeline could make one of each sample
-
-
-@dataclass(frozen=True)
-class _Class:
-    """What all samples with the same facts share."""
-
-    digest: str
-    terms: list[dict[str, str]]
 
 
 @dataclass
@@ -70,7 +64,7 @@ class Recorder:
     clock: Callable[[], datetime]
     collector_name: str = "service"
     find_replay: Callable[[str, str], Receipt | None] | None = None
-    _classes: dict[bytes, _Class] = field(default_factory=dict)
+    _bindings: dict[FactsKey, Binding] = field(default_factory=dict)
     _captures: dict[tuple[str, str], _Capture] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +72,7 @@ class Recorder:
         """Bind the samples from here on to the terms of another catalogue."""
         # The new memory comes second: whoever still sees the old catalogue puts what it bound into the old memory.
         self.catalogue = catalogue
-        self._classes = {}
+        self._bindings = {}
 
     def record(
         self,
@@ -151,61 +145,42 @@ class Recorder:
         captures: Mapping[str, _Capture],
         request: tuple[str | None, str | None],
     ) -> Draft:
-        shared = {"evidence": EVIDENCE_BY_SOURCE[source], "logged_at": format_time(self.clock())}
+        evidence, logged_at = EVIDENCE_BY_SOURCE[source], format_time(self.clock())
+        stamps = {name: Stamp(item.predicate["id"], evidence, logged_at) for name, item in captures.items()}
         salts = os.urandom(2 * SALT_BYTES * len(samples))
-        statements, contents = [], []
+        entries, contents, group = [], [], SampleGroup()
         for position, sample in enumerate(samples):
-            start = position * 2 * SALT_BYTES
-            pair = (salts[start : start + SALT_BYTES], salts[start + SALT_BYTES : start + 2 * SALT_BYTES])
-            capture = captures[sample.dataset].predicate["id"]
-            statement, content = self._state(sample, pair, {"capture": capture, **shared})
-            statements.append(statement)
-            contents.append(content)
-        entries = [format_statement(statement) for statement in statements]
+            at = position * 2 * SALT_BYTES
+            pair = salts[at : at + SALT_BYTES], salts[at + SALT_BYTES : at + 2 * SALT_BYTES]
+            binding = self._bind(sample, evidence)
+            entry, words, completion_bytes = write_entry(sample, stamps[sample.dataset], binding, pair)
+            entries.append(entry)
+            contents.append(words)
+            group.facts[binding.fact_class] = binding.facts
+            group.lines.append(_line_of(sample, binding, completion_bytes))
         leaves = [leaf_hash(entry) for entry in entries]
-        envelope, batch = self._sign_batch(leaves, str(captures[samples[0].dataset].predicate["id"]))
+        envelope, batch = self._sign_batch(leaves, stamps[samples[0].dataset].capture)
         return make_draft(
             [*entries, envelope],
             contents,
-            statements=[*statements, batch],
+            said=[group, batch],
             leaves=[*leaves, leaf_hash(envelope)],
             idempotency_key=request[0],
             request_digest=request[1],
         )
 
-    def _state(self, sample: Sample, salts: tuple[bytes, bytes], shared: Mapping[str, str]) -> tuple[Statement, bytes]:
-        """What the entry says of a sample, and the words beside it."""
-        predicate: dict[str, Any] = msgspec.to_builtins(sample)
-        prompt, completion = predicate.pop("prompt"), predicate.pop("completion")
-        prompt_bytes, completion_bytes = canonical_bytes(prompt), canonical_bytes(completion)
-        commitment = commit(COMPLETION_DOMAIN, salts[1], completion_bytes)
-        predicate |= shared
-        predicate["prompt_commitment"] = commit(PROMPT_DOMAIN, salts[0], prompt_bytes)
-        predicate["completion_commitment"] = commitment
-        predicate["size_bytes"] = {"prompt": len(prompt_bytes), "completion": len(completion_bytes)}
-        known = self._class_of(predicate)
-        predicate["fact_class"], predicate["terms"] = known.digest, known.terms
-        words = {
-            "prompt": prompt,
-            "completion": completion,
-            "prompt_salt": salts[0].hex(),
-            "completion_salt": salts[1].hex(),
-        }
-        subject = Subject("sample", {"sha256": commitment.removeprefix("sha256:")})
-        return Statement((subject,), "sample", predicate), orjson.dumps(words)
-
-    def _class_of(self, predicate: Mapping[str, Any]) -> _Class:
-        facts = sample_facts(predicate)
-        key = orjson.dumps(facts)
-        classes = self._classes
-        known = classes.get(key)
+    def _bind(self, sample: Sample, evidence: str) -> Binding:
+        key = facts_key(sample, evidence)
+        bindings = self._bindings
+        known = bindings.get(key)
         if known is None:
-            binding = resolve_terms(facts, self.catalogue)
-            terms = [{"id": document.id, "digest": document.digest} for document in binding.documents]
-            known = _Class(fact_class_digest(facts), terms)
-            if len(classes) >= MAX_REMEMBERED_CLASSES:
-                classes.clear()
-            classes[key] = known
+            facts = sample_facts({**msgspec.to_builtins(sample), "evidence": evidence})
+            bound = resolve_terms(facts, self.catalogue)
+            terms = [{"id": document.id, "digest": document.digest} for document in bound.documents]
+            known = Binding(facts, fact_class_digest(facts), Raw(canonical_bytes(terms)))
+            if len(bindings) >= MAX_REMEMBERED_CLASSES:
+                bindings.clear()
+            bindings[key] = known
         return known
 
     def _sign_batch(self, leaves: Sequence[bytes], capture: str) -> tuple[bytes, Statement]:
@@ -213,6 +188,12 @@ class Recorder:
         predicate = {"capture": capture, "collector": self.collector_name, "count": len(leaves), "root": root}
         envelope = sign_entry(self.ring, "batch", predicate, subjects=[("batch", root)])
         return envelope, parse_entry(envelope)
+
+
+def _line_of(sample: Sample, binding: Binding, completion_bytes: int) -> SampleLine:
+    counted = None if sample.usage is None else sample.usage.output_tokens
+    tokens = count_tokens(counted, completion_bytes)
+    return SampleLine(sample.dataset, binding.fact_class, sample.generated_at, tokens, sample.external_id)
 
 
 def _request_digest(samples: Sequence[Sample], source: str, capture: Mapping[str, Any] | None) -> str:

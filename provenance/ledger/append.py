@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlmodel import Session, col
 
 from provenance.attestation.envelope import parse_entry
@@ -37,8 +37,9 @@ from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.tiles import MAX_ENTRY_BYTES, TILE_WIDTH
 from provenance.store.index import index_entries
 from provenance.store.log import HASH_BYTES, find_head, find_tile
+from provenance.store.samples_index import SampleGroup
 from provenance.store.segment import pack_segment
-from provenance.store.tables import ContentSegment, EntrySegment, Idempotency, LogHead, LogTile
+from provenance.store.tables import ContentSegment, EntrySegment, Idempotency, LogHead
 
 Clock = Callable[[], datetime]
 
@@ -47,11 +48,12 @@ Clock = Callable[[], datetime]
 class Draft:
     """What one request wants to append, made ready by `make_draft`: nothing dear is left to do under the lock.
 
-    `words` are the erasable contents of the first `words_count` entries; both they and `frames` are packed segments.
+    `said` is what the index needs to know of the entries. `words` are the erasable contents of the first `words_count` of
+    them; both they and `frames` are packed segments.
     """
 
     entries: Sequence[bytes]
-    statements: Sequence[Statement]
+    said: Sequence[Statement | SampleGroup]
     leaves: Sequence[bytes]
     frames: bytes
     words: bytes = b""
@@ -75,7 +77,7 @@ def make_draft(
     entries: Sequence[bytes],
     contents: Sequence[bytes] = (),
     *,
-    statements: Sequence[Statement] | None = None,
+    said: Sequence[Statement | SampleGroup] | None = None,
     leaves: Sequence[bytes] | None = None,
     idempotency_key: str | None = None,
     request_digest: str | None = None,
@@ -85,7 +87,7 @@ def make_draft(
     Args:
         entries: canonical bytes, one or more.
         contents: the erasable words of the first entries; empty bytes where one has none.
-        statements: what the entries say, from whoever has just written them; parsed from the entries if not given.
+        said: what the entries say, from whoever has just written them; parsed from the entries if not given.
         leaves: their leaf hashes, likewise.
         idempotency_key: names the request; the same key never appends twice.
         request_digest: what the request says; of the entries if not given.
@@ -104,7 +106,7 @@ def make_draft(
     leaves = leaves or [leaf_hash(entry) for entry in entries]
     return Draft(
         entries=entries,
-        statements=statements or [parse_entry(entry) for entry in entries],
+        said=said or [parse_entry(entry) for entry in entries],
         leaves=leaves,
         frames=pack_segment(entries),
         words=pack_segment(contents),
@@ -157,7 +159,7 @@ def append_entries(
     _write_segments(session, starts, drafts)
     _write_tiles(session, tiles)
     for start, draft in zip(starts, drafts, strict=True):
-        index_entries(session, start, draft.statements)
+        index_entries(session, start, draft.said)
     # 5. Swap the head.
     _swap_head(session, head, checkpoint, note, now)
     receipts = [
@@ -205,14 +207,16 @@ def _write_segments(session: Session, starts: Sequence[int], drafts: Sequence[Dr
             session.execute(insert(ContentSegment), [words])
 
 
+# Both databases read it so; the ORM would first ask for each tile.
+_PUT_TILE = text(
+    "INSERT INTO log_tile (level, number, hashes) VALUES (:level, :number, :hashes) "
+    "ON CONFLICT (level, number) DO UPDATE SET hashes = excluded.hashes"
+)
+
+
 def _write_tiles(session: Session, tiles: dict[tuple[int, int], bytes]) -> None:
-    for (level, number), hashes in tiles.items():
-        row = session.get(LogTile, (level, number))
-        if row is None:
-            session.add(LogTile(level=level, number=number, hashes=hashes))
-        else:
-            row.hashes = hashes
-    session.flush()
+    rows = [{"level": level, "number": number, "hashes": hashes} for (level, number), hashes in tiles.items()]
+    session.connection().execute(_PUT_TILE, rows)
 
 
 def _remember(session: Session, drafts: Sequence[Draft], receipts: Sequence[Receipt], now: datetime) -> None:

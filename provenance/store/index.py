@@ -1,25 +1,24 @@
 """From entries to index rows: the one place that says which rows an entry makes.
 
 The append calls it for new entries, `provenance db reindex` for all of them, so the two cannot disagree.
-Samples take the bulk path (Core, `executemany`); a batch entry closes the samples right before it. Ids are given out here
+Samples take the bulk path (`store/samples_index.py`); a batch entry closes the samples right before it. Who has just written them
+hands them over as a `SampleGroup`; from entries that are read again the same is made here. Ids are given out here
 and not by the database, so that rows made again from the entries are the same rows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy import delete
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlmodel import Session, SQLModel, col, select
 
-from provenance.attestation.facts import sample_facts, teacher_name
 from provenance.attestation.statement import Statement
 from provenance.errors import StatementError
+from provenance.store.samples_index import SampleGroup, index_samples
 from provenance.store.tables import (
-    BLOCK_ENTRIES,
     ClassBlock,
     Dataset,
     Decision,
@@ -52,132 +51,44 @@ INDEX_TABLES: tuple[type[SQLModel], ...] = (
 CLASS_PREFIX = len("sha256:") + 16  # a decision names its classes by this many characters of their digest
 
 
-def index_entries(session: Session, first_index: int, statements: Sequence[Statement]) -> None:
-    """Add the rows of `statements`, which stand in the log from `first_index` on.
+def index_entries(session: Session, first_index: int, said: Sequence[Statement | SampleGroup]) -> None:
+    """Add the rows of what was said, which stands in the log from `first_index` on.
 
     Raises:
         StatementError: samples that no batch right behind them counts, or a predicate that lacks what its row needs.
     """
-    samples: list[tuple[int, Predicate]] = []
-    for index, statement in enumerate(statements, first_index):
+    index, samples = first_index, SampleGroup()
+    for item in said:
+        if isinstance(item, SampleGroup):
+            index, samples = index + len(item.lines), item
+            continue
         try:
-            if statement.kind == "sample":
-                samples.append((index, statement.predicate))
-                continue
-            if statement.kind == "batch" or samples:
-                _check_batch(index, statement, samples)
-                _index_samples(session, samples, batch_index=index)
-                samples = []
-            _index_statement(session, index, statement)
+            if item.kind == "sample":
+                samples.add(item.predicate)
+            else:
+                if item.kind == "batch" or samples.lines:
+                    _check_batch(index, item, samples)
+                    index_samples(session, samples, batch_index=index)
+                    samples = SampleGroup()
+                _index_statement(session, index, item)
         except (KeyError, TypeError, ValueError, AttributeError, MultipleResultsFound, NoResultFound) as exc:
-            raise StatementError(f"the {statement.kind} statement of entry {index} cannot be indexed: {exc!r}") from exc
-    if samples:
-        raise StatementError(f"samples {samples[0][0]}..{samples[-1][0]} are not closed by a batch entry")
+            raise StatementError(f"the {item.kind} statement of entry {index} cannot be indexed: {exc!r}") from exc
+        index += 1
+    if samples.lines:
+        first = index - len(samples.lines)
+        raise StatementError(f"samples {first}..{index - 1} are not closed by a batch entry")
 
 
-def _check_batch(index: int, statement: Statement, samples: Sequence[tuple[int, Predicate]]) -> None:
-    if statement.kind != "batch" or not samples or statement.predicate["count"] != len(samples):
-        raise StatementError(f"entry {index} ({statement.kind}) does not count the {len(samples)} samples before it")
+def _check_batch(index: int, statement: Statement, samples: SampleGroup) -> None:
+    count = len(samples.lines)
+    if statement.kind != "batch" or not count or statement.predicate["count"] != count:
+        raise StatementError(f"entry {index} ({statement.kind}) does not count the {count} samples before it")
 
 
 def clear_index(session: Session) -> None:
     """Empty every index table, children first."""
     for table in INDEX_TABLES:
         session.execute(delete(table))
-
-
-def _index_samples(session: Session, samples: Sequence[tuple[int, Predicate]], *, batch_index: int) -> None:
-    datasets = _intern_datasets(session, samples)
-    classes = _intern_classes(session, [predicate for _, predicate in samples])
-    rows = [
-        {
-            "index": index,
-            "batch_index": batch_index,
-            "dataset_id": datasets[predicate["dataset"]],
-            "fact_class_id": classes[predicate["fact_class"]],
-            "generated_at": predicate["generated_at"],
-            "tokens": completion_tokens(predicate),
-            "external_id": predicate.get("external_id"),
-        }
-        for index, predicate in samples
-    ]
-    session.connection().execute(insert(SampleRow), rows)
-    _count_blocks(session, rows)
-
-
-# Both databases read it so; the ORM has no word for it that both know.
-_ADD_TO_BLOCK = text(
-    "INSERT INTO class_block (dataset_id, fact_class_id, block, samples, tokens) "
-    "VALUES (:dataset_id, :fact_class_id, :block, :samples, :tokens) "
-    "ON CONFLICT (dataset_id, fact_class_id, block) "
-    "DO UPDATE SET samples = class_block.samples + excluded.samples, tokens = class_block.tokens + excluded.tokens"
-)
-
-
-def _count_blocks(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows to what `ClassBlock` holds; in the transaction of the rows, so that the two never differ."""
-    samples: Counter[tuple[int, int, int]] = Counter()
-    tokens: Counter[tuple[int, int, int]] = Counter()
-    for row in rows:
-        key = (row["dataset_id"], row["fact_class_id"], row["index"] // BLOCK_ENTRIES)
-        samples[key] += 1
-        tokens[key] += row["tokens"]
-    names = ("dataset_id", "fact_class_id", "block")
-    added = [
-        {**dict(zip(names, key, strict=True)), "samples": count, "tokens": tokens[key]}
-        for key, count in sorted(samples.items())
-    ]
-    session.connection().execute(_ADD_TO_BLOCK, added)
-
-
-def completion_tokens(predicate: Predicate) -> int:
-    """Output tokens as the provider counted them; a quarter of the bytes where nobody did."""
-    usage = predicate.get("usage") or {}
-    tokens: int | None = usage.get("output_tokens")
-    return tokens if tokens is not None else max(1, predicate["size_bytes"]["completion"] // 4)
-
-
-def _intern_datasets(session: Session, samples: Sequence[tuple[int, Predicate]]) -> dict[str, int]:
-    made: Counter[str] = Counter()
-    tokens: Counter[str] = Counter()
-    first: dict[str, int] = {}
-    for index, predicate in samples:
-        made[predicate["dataset"]] += 1
-        tokens[predicate["dataset"]] += completion_tokens(predicate)
-        first.setdefault(predicate["dataset"], index)
-    ids = {}
-    for name in made:
-        row = session.exec(select(Dataset).where(Dataset.name == name)).one_or_none()
-        if row is None:
-            row = Dataset(id=_next_id(session, Dataset), name=name, first_index=first[name])
-            session.add(row)
-            session.flush()
-        session.execute(
-            update(Dataset)
-            .where(col(Dataset.id) == row.id)
-            .values(samples=Dataset.samples + made[name], tokens=Dataset.tokens + tokens[name])
-        )
-        ids[name] = row.id or 0
-    return ids
-
-
-def _intern_classes(session: Session, predicates: Sequence[Predicate]) -> dict[str, int]:
-    wanted = {predicate["fact_class"]: predicate for predicate in predicates}
-    ids: dict[str, int] = {}
-    for digest, predicate in wanted.items():
-        row = session.exec(select(FactClass).where(FactClass.digest == digest)).one_or_none()
-        if row is None:
-            facts = sample_facts(predicate)
-            row = FactClass(id=_next_id(session, FactClass), digest=digest, teacher=teacher_name(facts), facts=facts)
-            session.add(row)
-            session.flush()
-        ids[digest] = row.id or 0
-    return ids
-
-
-def _next_id(session: Session, table: type[Dataset | FactClass]) -> int:
-    # Appends are one after the other, and a sequence would leave gaps where one was rolled back.
-    return (session.exec(select(func.max(table.id))).one() or 0) + 1
 
 
 def _index_statement(session: Session, index: int, statement: Statement) -> None:

@@ -215,7 +215,7 @@ def test_many_classes_are_not_all_remembered(
     monkeypatch.setattr(module, "MAX_REMEMBERED_CLASSES", 3)
     raws = [raw_sample(account={"holder": f"holder {number}"}) for number in range(10)]
     sqlite_recorder.record(make_samples(*raws), source="api")
-    assert len(sqlite_recorder._classes) <= 3
+    assert len(sqlite_recorder._bindings) <= 3
     digests = {statement.predicate["fact_class"] for statement in _statements(sqlite_log)[1:11]}
     assert len(digests) == 10
 

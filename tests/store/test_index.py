@@ -7,9 +7,10 @@ from sqlmodel import select
 
 from provenance.attestation.statement import Statement, Subject
 from provenance.errors import StatementError
-from provenance.store.index import completion_tokens, index_entries
+from provenance.store.index import index_entries
 from provenance.store.log import read_statement
 from provenance.store.samples import count_classes, get_dataset
+from provenance.store.samples_index import completion_tokens
 from provenance.store.session import read_session, write_session
 from provenance.store.tables import DecisionClass, Model, Release, Run, SampleRow, StatementRow, Student
 from provenance.terms.catalogue import Catalogue

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from provenance.errors import MalformedError, NotFoundError
-from provenance.store import index, samples
+from provenance.store import samples, samples_index
 from provenance.store.samples import (
     check_selection,
     count_classes,
@@ -109,7 +109,7 @@ def test_an_entry_that_is_no_sample_is_not_found_as_one(filled: Log) -> None:
 def test_counts_by_block_are_those_of_the_rows_at_every_size(
     log: Log, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, entries: int
 ) -> None:
-    for module in (index, samples):
+    for module in (samples_index, samples):
         monkeypatch.setattr(module, "BLOCK_ENTRIES", entries)
     recorder = log.recorder(catalogue)
     for number in range(3):  # a class comes back in later batches, and two data sets share a block
