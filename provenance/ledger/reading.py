@@ -20,7 +20,7 @@ import zstandard
 from provenance.attestation.envelope import Envelope, split_entry
 from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement
-from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, verify_commitment
+from provenance.attestation.words import DOMAINS, verify_words
 from provenance.errors import ProvenanceError, StatementError
 from provenance.ledger.findings import Finding
 from provenance.ledger.merkle import leaf_hash
@@ -29,10 +29,6 @@ from provenance.store.segment import read_item, unpack_segment
 WORTH_A_PROCESS = 25_000  # entries
 UNREADABLE = (zstandard.ZstdError, struct.error, IndexError, ValueError, MemoryError)
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
-_HALVES = (
-    ("prompt", "prompt_salt", "prompt_commitment", PROMPT_DOMAIN),
-    ("completion", "completion_salt", "completion_commitment", COMPLETION_DOMAIN),
-)
 
 
 @dataclass
@@ -134,9 +130,8 @@ def _open_words(reading: Reading, index: int, statement: Statement, item: bytes 
     if item is None:
         raise StatementError("they cannot be read")
     words = orjson.loads(item)
-    for half, salt, commitment, domain in _HALVES:
-        made_of = canonical_bytes(words[half])
-        verify_commitment(statement.predicate[commitment], domain, bytes.fromhex(words[salt]), made_of)
+    for half in DOMAINS:
+        verify_words(statement.predicate, half, bytes.fromhex(words[f"{half}_salt"]), words[half])
     reading.words += 1
 
 
