@@ -37,7 +37,7 @@ from provenance.store.log import find_content, find_tile, get_head, iterate_entr
 from provenance.store.ranges import IndexSet, parse_runs
 from provenance.store.tables import ContentSegment, EntrySegment, LogHead
 
-MAX_GAP = 100_000  # missing entries that the pass walks over by their tiles
+MAX_GAP = 100_000  # missing entries that the pass walks over by their tiles, and entries that one segment may promise
 
 
 def audit_log(
@@ -64,6 +64,17 @@ def audit_log(
     return _Pass(session, get_head(session), progress).run(vkeys, signed, workers)
 
 
+def load_segment(session: Session, start: int, size: int) -> SegmentBytes:
+    """The bytes of the segment at `start`, as far as they belong to a log of `size` entries."""
+    entries, words = session.get_one(EntrySegment, start), session.get(ContentSegment, start)
+    session.expunge(entries)
+    taken = max(0, min(entries.count, size - start, MAX_GAP))
+    if words is None:
+        return SegmentBytes(start, entries.count, taken, entries.frames)
+    session.expunge(words)
+    return SegmentBytes(start, entries.count, taken, entries.frames, words.frames, words.count)
+
+
 class _Pass:
     """The state of one pass: the tree as it grows, the keys as they appear, the batch that is open."""
 
@@ -88,6 +99,7 @@ class _Pass:
             self._add_unclosed()
         self._check_root()
         self._check_erased()
+        self._check_strays()
         return self._audit
 
     # 1
@@ -117,7 +129,7 @@ class _Pass:
                 if start - expected > MAX_GAP:
                     return
                 yield Reading(expected, [None] * (start - expected), [False] * (start - expected))
-            stored = self._load_segment(start)
+            stored = load_segment(self._session, start, self._head.size)
             if start < expected or start + stored.count > self._head.size:
                 said = f"a segment at entry {start} overlaps, or lies beyond the log"
                 self._audit.add(2, min(start, self._head.size), said)
@@ -126,15 +138,6 @@ class _Pass:
                 expected = start + stored.taken
         if expected < self._head.size:
             self._audit.add(2, expected, f"entries {expected} to {self._head.size - 1} are missing")
-
-    def _load_segment(self, start: int) -> SegmentBytes:
-        entries, words = self._session.get_one(EntrySegment, start), self._session.get(ContentSegment, start)
-        self._session.expunge(entries)
-        taken = max(0, min(entries.count, self._head.size - start))
-        if words is None:
-            return SegmentBytes(start, entries.count, taken, entries.frames)
-        self._session.expunge(words)
-        return SegmentBytes(start, entries.count, taken, entries.frames, words.frames, words.count)
 
     def _take_reading(self, reading: Reading) -> None:
         for finding in reading.findings:
@@ -263,6 +266,12 @@ class _Pass:
         for index in self._gone:
             if not any(index in indices for indices in granted):
                 self._audit.add(6, index, f"the words of entry {index} are gone, and no erasure on record names it")
+
+    def _check_strays(self) -> None:
+        starts = select(EntrySegment.first_index)
+        query = select(ContentSegment.first_index).where(col(ContentSegment.first_index).not_in(starts))
+        for index in self._session.exec(query.order_by(col(ContentSegment.first_index))):
+            self._audit.add(6, index, f"words lie at entry {index}, where no entries were appended")
 
     def _load_list(self, key: str) -> IndexSet | None:
         """The samples of an erasure, if the list that is stored is the one that was signed."""

@@ -59,8 +59,11 @@ class SegmentBytes:
 def read_segment(stored: SegmentBytes) -> Reading:
     """Hash every entry, check what it says against the form of its kind, and open the commitments of its words."""
     reading = Reading(stored.first)
-    entries = read_items(stored.entries, stored.count)[: stored.taken]
-    words = read_items(stored.words, stored.words_count) if stored.words is not None else []
+    entries = read_items(stored.entries, stored.count, stored.taken)
+    words = read_items(stored.words, stored.words_count, stored.taken) if stored.words is not None else []
+    if stored.words_count > stored.count:
+        said = f"{stored.words_count} words lie beside the {stored.count} entries from {stored.first} on"
+        reading.findings.append(Finding(6, stored.first, said))
     words += [b""] * (len(entries) - len(words))
     for index, (entry, item) in enumerate(zip(entries, words, strict=False), stored.first):
         _read_entry(reading, index, entry, item)
@@ -114,6 +117,8 @@ def _read_entry(reading: Reading, index: int, entry: bytes | None, item: bytes |
     if statement.kind != "sample":
         if envelope is not None:  # it is: only samples stand bare
             reading.signed[index] = statement, envelope
+        if item is None:
+            reading.findings.append(Finding(6, index, f"what lies beside entry {index} cannot be read"))
         return  # the text of terms and the like: its statement names its digest, and it is no secret
     reading.samples[-1] = True
     try:
@@ -135,15 +140,15 @@ def _open_words(reading: Reading, index: int, statement: Statement, item: bytes 
     reading.words += 1
 
 
-def read_items(frames: bytes, count: int) -> list[bytes | None]:
-    """The items of a stored segment; None for each that its frame no longer gives."""
+def read_items(frames: bytes, count: int, taken: int) -> list[bytes | None]:
+    """The first `taken` items of a segment that promises `count`; None for each that its frame no longer gives."""
     try:
         items: Sequence[bytes | None] = unpack_segment(frames)
         if len(items) == count:
-            return list(items)
+            return list(items[:taken])
     except UNREADABLE:
         pass
-    return [_read_one(frames, position) for position in range(count)]
+    return [_read_one(frames, position) for position in range(min(count, taken))]
 
 
 def _read_one(frames: bytes, position: int) -> bytes | None:

@@ -259,3 +259,30 @@ def test_the_first_bad_index_is_named_also_behind_more_findings_than_are_kept(da
     outcome = audit(data)
     assert (outcome.first_bad_index, len(outcome.findings)) == (index, 100)
     assert outcome.failed > 250
+
+
+def test_words_that_lie_where_nothing_was_appended_are_named(data: Path) -> None:
+    first, items = sample_segment(data, "content_segment")
+    frames = pack_segment(items[:3])
+    execute(
+        data,
+        "INSERT INTO content_segment (first_index, count, frames) VALUES (?, ?, ?)",
+        first + SAMPLES + 50,
+        3,
+        frames,
+    )
+    outcome = audit(data)
+    assert (outcome.first_bad_index, [item.step for item in outcome.findings]) == (first + SAMPLES + 50, [6])
+
+
+@pytest.mark.parametrize("table", ["entry_segment", "content_segment"])
+@pytest.mark.parametrize("bit", [0, 1, 5, 8, 40])
+def test_a_flipped_bit_in_a_segment_s_count_is_named_and_costs_no_more_than_it_holds(
+    data: Path, table: str, bit: int
+) -> None:
+    first, items = sample_segment(data, table)
+    execute(data, f"UPDATE {table} SET count = ? WHERE first_index = ?", len(items) ^ (1 << bit), first)  # noqa: S608 - our own table names
+    outcome = audit(data)
+    assert outcome.first_bad_index is not None
+    assert first <= outcome.first_bad_index <= first + len(items)
+    assert outcome.entries <= outcome.size
