@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from proofbundle import tlogproof
 
 from provenance.errors import SettingsError
 from provenance.ledger.checkpoint import open_signed_checkpoint
@@ -148,6 +149,15 @@ def _check_proof(service: Service, index: int, trust: TrustPolicy) -> None:
     leaf = leaf_hash(read_entry_bytes(service, index))
     assert verify_proof(text, leaf, trust.vkeys)[0] == index
     trust.check(open_signed_checkpoint(parse_proof(text).checkpoint, trust.vkeys).signed_by)
+    _check_proof_by_proofbundle(text, read_entry_bytes(service, index), trust)
+
+
+def _check_proof_by_proofbundle(text: str, entry: bytes, trust: TrustPolicy) -> None:
+    """Another implementation counts the same quorum under the proof that the service gave out."""
+    log_key, witnesses = format_vkey(trust.logs[0]), [format_vkey(key) for key in trust.witnesses.values()]
+    for threshold, enough in ((2, True), (3, False)):
+        found = tlogproof.verify_tlog_proof(text, entry, log_key, witnesses, threshold=threshold)
+        assert (found["inclusion_ok"], found["witnesses_ok"], found["ok"]) == (True, enough, enough), found
 
 
 def read_entry_bytes(service: Service, index: int) -> bytes:

@@ -53,6 +53,8 @@ def _audit() -> Any:
     with read_database() as (_, session), show_progress() as progress:
         from provenance.ledger.audit import audit_log
         from provenance.ledger.note import parse_vkey
+        from provenance.ledger.reading import count_workers
+        from provenance.store.log import get_head
 
         task = progress.add_task("entries", total=None)
         vkeys = [parse_vkey(item.vkey) for item in records if item.vkey and item.state != "revoked"]
@@ -60,6 +62,7 @@ def _audit() -> Any:
             session,
             vkeys,
             signed=signed,
+            workers=count_workers(get_head(session).size),
             progress=lambda done, size: progress.update(task, completed=done, total=size),
         )
 

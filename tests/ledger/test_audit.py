@@ -46,13 +46,13 @@ def data(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "data"))
 
 
-def audit(data: Path) -> Audit:
+def audit(data: Path, workers: int = 1) -> Audit:
     vkeys = [parse_vkey(item.vkey) for item in read_index(data / "keys")[1] if item.vkey]
     signed = SignOnce(data / "keys" / "signed").last()
     engine = make_engine(f"sqlite:///{data / 'provenance.db'}")
     try:
         with read_session(engine) as session:
-            return audit_log(session, vkeys, signed=signed)
+            return audit_log(session, vkeys, signed=signed, workers=workers)
     finally:
         engine.dispose()
 
@@ -234,3 +234,55 @@ def test_a_head_that_promises_more_than_there_is_is_found(data: Path) -> None:
     execute(data, "UPDATE log_head SET size = ?", 2**40)
     outcome = audit(data)
     assert outcome.first_bad_index == outcome.entries
+
+
+@pytest.mark.parametrize("table", [None, "entry_segment", "content_segment"])
+def test_two_processes_find_what_one_finds(data: Path, table: str | None) -> None:
+    def change(items: list[bytes]) -> None:
+        items[12] = items[12].replace(b"generator", b"judge").replace(b"answer 12", b"answer 13")
+        items[40] = b"{}"
+
+    if table is not None:
+        rewrite(data, change, table)
+    alone, together = audit(data), audit(data, workers=2)
+    assert together.to_json() == alone.to_json()
+    assert alone.ok == (table is None)
+
+
+def test_the_first_bad_index_is_named_also_behind_more_findings_than_are_kept(data: Path) -> None:
+    index = empty_one(data)  # found last: an erasure that names it may stand anywhere behind it
+
+    def change(items: list[bytes]) -> None:
+        items[50:300] = [b"{}"] * 250
+
+    rewrite(data, change)
+    outcome = audit(data)
+    assert (outcome.first_bad_index, len(outcome.findings)) == (index, 100)
+    assert outcome.failed > 250
+
+
+def test_words_that_lie_where_nothing_was_appended_are_named(data: Path) -> None:
+    first, items = sample_segment(data, "content_segment")
+    frames = pack_segment(items[:3])
+    execute(
+        data,
+        "INSERT INTO content_segment (first_index, count, frames) VALUES (?, ?, ?)",
+        first + SAMPLES + 50,
+        3,
+        frames,
+    )
+    outcome = audit(data)
+    assert (outcome.first_bad_index, [item.step for item in outcome.findings]) == (first + SAMPLES + 50, [6])
+
+
+@pytest.mark.parametrize("table", ["entry_segment", "content_segment"])
+@pytest.mark.parametrize("bit", [0, 1, 5, 8, 40])
+def test_a_flipped_bit_in_a_segment_s_count_is_named_and_costs_no_more_than_it_holds(
+    data: Path, table: str, bit: int
+) -> None:
+    first, items = sample_segment(data, table)
+    execute(data, f"UPDATE {table} SET count = ? WHERE first_index = ?", len(items) ^ (1 << bit), first)  # noqa: S608 - our own table names
+    outcome = audit(data)
+    assert outcome.first_bad_index is not None
+    assert first <= outcome.first_bad_index <= first + len(items)
+    assert outcome.entries <= outcome.size

@@ -1,9 +1,11 @@
 // "Check it yourself": runs verify.js over the evidence and shows each step. Pinned keys stay in this browser.
-import { verifyEvidence } from "./verify.js";
+// A page that was saved to disk does the same with an evidence file that was kept beside it.
+"use strict";
 
 const WORDS = { ok: "Verified", bad: "Failed", unsure: "Could not check" };
 const form = document.querySelector("[data-verify]");
 const outcome = document.querySelector(".outcome");
+const fromDisk = document.querySelector("[data-from-disk]");
 const pin = document.querySelector("[data-pin]");
 const trust = document.querySelector("[data-trust]");
 const served = document.querySelector("[data-served-vkey]").textContent.trim();
@@ -43,6 +45,15 @@ function finish(state, text) {
   outcome.textContent = text;
 }
 
+async function loadEvidence() {
+  const [kept] = fromDisk.querySelector("input").files;
+  if (kept) return JSON.parse(await kept.text());
+  if (!fromDisk.hidden) throw new Error("choose the evidence file that you kept");
+  const response = await fetch(form.dataset.verify, { headers: { accept: "application/json" } });
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  return response.json();
+}
+
 form.addEventListener("submit", async event => {
   event.preventDefault();
   const started = performance.now();
@@ -53,15 +64,13 @@ form.addEventListener("submit", async event => {
     return;
   }
   try {
-    const response = await fetch(form.dataset.verify, { headers: { accept: "application/json" } });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    const evidence = await response.json();
+    const evidence = await loadEvidence();
     if (evidence.index !== Number(form.dataset.index)) {
       finish("bad", `Verification failed: this is the evidence of entry ${evidence.index}, not of this sample.`);
       return;
     }
     const pinned = readPin();
-    await verifyEvidence(evidence, { pinnedVkeys: pinned ? [pinned.vkey] : [] }, (step, state, note) => {
+    await verifier.verifyEvidence(evidence, { pinnedVkeys: pinned ? [pinned.vkey] : [] }, (step, state, note) => {
       states[step] = state;
       showStep(step, state, note);
     });
@@ -77,4 +86,5 @@ form.addEventListener("submit", async event => {
   else finish("ok", `All ${all.length} checks passed in this browser, ${duration}.`);
 });
 
+fromDisk.hidden = location.protocol !== "file:";
 showTrust();

@@ -1,6 +1,9 @@
 // Checks a sample's evidence in this browser: WebCrypto only, no dependency, nothing is sent anywhere.
 // The same checks as `provenance verify`, but for ML-DSA-44 lines, which no browser verifies yet: it says so.
+// A classic script and not a module, as browsers load no module into a page that was saved to disk. It makes one name: `verifier`.
 // Sections in comments: RFC 9162 (tree), RFC 8785 (canonical JSON), DSSE, c2sp.org/signed-note and /tlog-proof.
+
+"use strict";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -8,7 +11,8 @@ const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 const PREDICATE = kind => `https://provenance-ledger.dev/${kind}/v1`;
 const DOMAINS = { prompt: "provenance-ledger/prompt/v1", completion: "provenance-ledger/completion/v1" };
-const ED25519 = 0x01, ML_DSA_44 = 0x06;
+const ED25519 = 0x01, ED25519_COSIGNATURE = 0x04, ML_DSA_44 = 0x06;
+const KEY_BYTES = { [ED25519]: 32, [ED25519_COSIGNATURE]: 32, [ML_DSA_44]: 1312 };
 
 class Unsure extends Error {} // neither right nor wrong: it could not be checked here
 
@@ -17,14 +21,14 @@ const need = (condition, message) => condition || fail(message);
 
 // --- Bytes ---
 
-export const hex = bytes => Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
+const hex = bytes => Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
 
-export function fromHex(text) {
+function fromHex(text) {
   need(/^([0-9a-f]{2})*$/.test(text), "not lower-case hex");
   return Uint8Array.from(text.match(/../g) ?? [], pair => Number.parseInt(pair, 16));
 }
 
-export function fromBase64(text) {
+function fromBase64(text) {
   let raw;
   try { raw = atob(text); } catch { fail("not base64"); }
   need(btoa(raw) === text, "base64 that does not encode back to itself");
@@ -40,11 +44,11 @@ function concat(...parts) {
 
 const equal = (one, other) => one.length === other.length && one.every((byte, at) => byte === other[at]);
 
-export const sha256 = async bytes => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+const sha256 = async bytes => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 
 // --- Canonical JSON (RFC 8785): keys by UTF-16 unit, numbers and strings as JSON.stringify writes them (section 3.2) ---
 
-export function canonicalJson(value) {
+function canonicalJson(value) {
   if (value === null || typeof value === "boolean") return JSON.stringify(value);
   if (typeof value === "number") {
     need(Number.isFinite(value), "a number that JSON cannot hold");
@@ -70,7 +74,7 @@ function parseCanonical(bytes, what) {
 
 // --- Tree (RFC 9162). Sizes stay below 2^53, so halves are taken by division and not by 32-bit shifts ---
 
-export const leafHash = entry => sha256(concat(Uint8Array.of(0), entry));
+const leafHash = entry => sha256(concat(Uint8Array.of(0), entry));
 const nodeHash = (left, right) => sha256(concat(Uint8Array.of(1), left, right));
 const half = number => Math.floor(number / 2);
 
@@ -79,7 +83,7 @@ const checkIndex = (index, size) =>
 const checkHashes = hashes => need(hashes.every(item => item.length === 32), "a hash does not have 32 bytes");
 
 // Section 2.1.3.2, steps 1 to 4.
-export async function rootFromInclusion(index, size, leaf, path) {
+async function rootFromInclusion(index, size, leaf, path) {
   checkIndex(index, size);
   checkHashes([leaf, ...path]);
   let node = index, last = size - 1, root = leaf;
@@ -98,7 +102,7 @@ export async function rootFromInclusion(index, size, leaf, path) {
   return root;
 }
 
-export async function verifyInclusion(index, size, leaf, path, root) {
+async function verifyInclusion(index, size, leaf, path, root) {
   need(equal(await rootFromInclusion(index, size, leaf, path), root), "the proof ends in another root");
 }
 
@@ -109,7 +113,7 @@ const isPowerOfTwo = number => {
 };
 
 // Section 2.1.4.2. An old size of 0 takes an empty proof, as C2SP witnesses accept it.
-export async function verifyConsistency(oldSize, newSize, path, oldRoot, newRoot) {
+async function verifyConsistency(oldSize, newSize, path, oldRoot, newRoot) {
   need([oldSize, newSize].every(Number.isSafeInteger) && oldSize >= 0 && oldSize <= newSize, "these sizes do not grow");
   checkHashes([oldRoot, newRoot, ...path]);
   if (oldSize === 0 || oldSize === newSize) {
@@ -156,7 +160,7 @@ async function verifyEd25519(format, key, signature, message) {
 }
 
 // WebCrypto takes r and s side by side; DSSE carries them in DER (RFC 3279, section 2.2.3).
-export function rawFromDer(der) {
+function rawFromDer(der) {
   const integer = at => {
     const length = der[at + 1];
     need(der[at] === 2 && length >= 1 && length <= 33 && at + 2 + length <= der.length, "not a DER signature");
@@ -180,7 +184,7 @@ async function verifyP256(spki, signature, message) {
 
 // --- DSSE envelopes (protocol.md) ---
 
-export const pae = (type, payload) => {
+const pae = (type, payload) => {
   const kind = encoder.encode(type);
   return concat(encoder.encode(`DSSEv1 ${kind.length} `), kind, encoder.encode(` ${payload.length} `), payload);
 };
@@ -189,7 +193,7 @@ const hasKeys = (value, ...keys) =>
   value !== null && typeof value === "object" && Object.keys(value).sort().join() === keys.sort().join();
 
 // `keys`: [{keyid, algorithm, public_key}], all that may sign. Answers the payload's bytes and the keyids that signed.
-export async function verifyEnvelope(bytes, keys) {
+async function verifyEnvelope(bytes, keys) {
   const envelope = parseCanonical(bytes, "the envelope");
   need(hasKeys(envelope, "payload", "payloadType", "signatures"), "not a DSSE envelope");
   need(envelope.payloadType === PAYLOAD_TYPE, "an unknown payload type");
@@ -230,7 +234,8 @@ function parseDecimal(text, what) {
   return Number(text);
 }
 
-export function parseNote(note) {
+// The text, and the signature lines; whatever the text says.
+function parseSignedNote(note) {
   need(!/[\u0000-\u0009\u000b-\u001f]/.test(note), "a note with control characters");
   const at = note.lastIndexOf("\n\n");
   need(at >= 0 && note.endsWith("\n") && at + 2 < note.length, "not a signed note");
@@ -244,6 +249,12 @@ export function parseNote(note) {
     need(raw.length > 4, "a signature line that is too short");
     return { name, keyId: hex(raw.slice(0, 4)), signature: raw.slice(4) };
   });
+  return { text, signatures };
+}
+
+// A signed note whose text is a checkpoint.
+function parseNote(note) {
+  const { text, signatures } = parseSignedNote(note);
   const [origin, size, root, ...rest] = text.split("\n");
   need(rest.pop() === "" && origin !== "" && rest.every(line => line !== ""), "not a checkpoint");
   const hash = fromBase64(root);
@@ -251,18 +262,18 @@ export function parseNote(note) {
   return { text, origin, size: parseDecimal(size, "the tree size"), root: hash, signatures };
 }
 
-export async function parseVkey(text) {
+async function parseVkey(text) {
   const [name, keyId, ...rest] = text.split("+");
   need(isName(name) && /^[0-9a-f]{8}$/.test(keyId), "not a verifier key");
   const material = fromBase64(rest.join("+"));
-  need(material.length > 1, "not a verifier key");
+  need(material.length > 1 && KEY_BYTES[material[0]] === material.length - 1, "a verifier key of an unknown type or length");
   const named = await sha256(concat(encoder.encode(`${name}\n`), material));
   need(hex(named.slice(0, 4)) === keyId, "a verifier key under another id");
   return { name, keyId, type: material[0], key: material.slice(1), text };
 }
 
 // Answers the keys that signed, and the lines of known keys that this browser cannot check.
-export async function verifyNote(note, vkeys) {
+async function verifyNote(note, vkeys) {
   const signedBy = [], unchecked = [];
   for (const line of note.signatures) {
     const vkey = vkeys.find(known => known.name === line.name && known.keyId === line.keyId);
@@ -279,7 +290,7 @@ export async function verifyNote(note, vkeys) {
   return { signedBy, unchecked };
 }
 
-export function parseTlogProof(text) {
+function parseTlogProof(text) {
   const at = text.indexOf("\n\n");
   need(at >= 0, "not a transparency log proof");
   const lines = text.slice(0, at).split("\n");
@@ -319,15 +330,18 @@ async function checkSignature(evidence) {
   return `sample ${position + 1} of ${count}, signed by collector key ${key.slice(0, 16)}…`;
 }
 
-// 3. checkpoint: the log's Ed25519 line, under a pinned key where there is one.
+// 3. checkpoint: the log's Ed25519 line, under a pinned key where there is one. A revoked key's counts up to its last good size.
 async function checkCheckpoint(evidence, pinnedVkeys) {
   const { note, checkpoint } = parseTlogProof(evidence.proof);
   need(parseTlogProof(evidence.batch_proof).checkpoint === checkpoint, "the two proofs rest on different checkpoints");
   const sent = await Promise.all(evidence.vkeys.map(parseVkey));
   const pinned = await Promise.all(pinnedVkeys.map(parseVkey));
   const { signedBy, unchecked } = await verifyNote(note, [...pinned, ...sent]);
-  const byLog = signedBy.filter(vkey => vkey.name === note.origin);
-  need(byLog.length > 0, "no line that this browser can check is by the log");
+  const isVoid = vkey => (evidence.keys ?? []).some(item => item.purpose === "log" && item.keyid === vkey.keyId
+    && item.state === "revoked" && !(Number.isSafeInteger(item.last_good_size) && note.size <= item.last_good_size));
+  const own = signedBy.filter(vkey => vkey.name === note.origin), byLog = own.filter(vkey => !isVoid(vkey));
+  need(own.length > 0, "no line that this browser can check is by the log");
+  need(byLog.length > 0, `the log's key ${own[0].keyId} was revoked, and a tree of ${note.size} entries is beyond its last good size`);
   const trusted = byLog.find(vkey => pinned.some(known => known.text === vkey.text));
   need(pinned.length === 0 || trusted, "no line is by the key that you pinned");
   const key = trusted ?? byLog[0];
@@ -363,7 +377,7 @@ async function checkText(evidence) {
 }
 
 // Calls `onStep(id, "ok" | "bad" | "unsure", note)` for each step; one that fails hides no other. Answers whether all are ok.
-export async function verifyEvidence(evidence, { pinnedVkeys = [] } = {}, onStep = () => {}) {
+async function verifyEvidence(evidence, { pinnedVkeys = [] } = {}, onStep = () => {}) {
   const steps = { record: checkRecord, signature: checkSignature, checkpoint: checkCheckpoint, inclusion: checkInclusion, text: checkText };
   let all = true;
   for (const [id, check] of Object.entries(steps)) {
@@ -379,3 +393,8 @@ export async function verifyEvidence(evidence, { pinnedVkeys = [] } = {}, onStep
   }
   return all;
 }
+
+globalThis.verifier = Object.freeze({
+  canonicalJson, fromBase64, hex, leafHash, pae, parseNote, parseSignedNote, parseTlogProof, parseVkey, rootFromInclusion, sha256,
+  verifyConsistency, verifyEd25519, verifyEnvelope, verifyEvidence, verifyInclusion, verifyNote, verifyP256,
+});
