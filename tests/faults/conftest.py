@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 from tests.faults.scene import Keys, Place, copy_files, make_base
 from tests.faults.victim import Victim
 from tests.postgres import PostgresCluster
+from tests.service import world  # noqa: F401  # fixture
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - of Linux; folders of a random name are made in it
 _numbers = itertools.count()
 
 
@@ -24,6 +28,7 @@ class Base:
     keys: Keys
     victim: Victim
     cluster: PostgresCluster | None
+    steps: Counter[str] = field(default_factory=Counter)  # of what the module breaks, each with how often it comes
     _copies: list[str] = field(default_factory=list)
 
     @property
@@ -46,33 +51,45 @@ class Base:
             self.cluster.drop_database(self._copies.pop())
 
 
+MakeOnce = Callable[[str], Base]
+
+
 @pytest.fixture(scope="module")
-def whole_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    """The base of a module on the engine that its parameter names."""
-    data_dir = tmp_path_factory.mktemp("faults") / "data"
-    cluster: PostgresCluster | None = None
-    url = f"sqlite:///{data_dir / 'provenance.db'}"
-    if request.param == "postgres":
-        cluster = request.getfixturevalue("postgres_cluster")
-        url = cluster.create_database("fault_base")
-    place = Place(data_dir, url)
-    make_base(place)
-    base = Base(place, Keys(data_dir), Victim(data_dir), cluster)
-    yield base
-    base.victim.close()
-    base.drop_copies()
-    if cluster is not None:
-        cluster.drop_database("fault_base")
+def make_once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeOnce]:
+    """Gives the base of a module on an engine. A fixture with a parameter would be made anew for each row of a table."""
+    made: dict[str, Base] = {}
+
+    def make(kind: str) -> Base:
+        if kind not in made:
+            data_dir = tmp_path_factory.mktemp("faults") / "data"
+            cluster: PostgresCluster | None = None
+            url = f"sqlite:///{data_dir / 'provenance.db'}"
+            if kind == "postgres":
+                cluster = request.getfixturevalue("postgres_cluster")
+                url = cluster.create_database("fault_base")
+            place = Place(data_dir, url)
+            make_base(place)
+            made[kind] = Base(place, Keys(data_dir), Victim(data_dir), cluster)
+        return made[kind]
+
+    yield make
+    for base in made.values():
+        base.victim.close()
+        base.drop_copies()
+        if base.cluster is not None:
+            base.cluster.drop_database("fault_base")
 
 
 @pytest.fixture
-def base(whole_base: Base) -> Iterator[Base]:
-    """The base; its copies go after each test."""
-    yield whole_base
-    whole_base.drop_copies()
+def base(kind: str, make_once: MakeOnce) -> Iterator[Base]:
+    """The base on the engine that the test's parameter `kind` names; its copies go after each test."""
+    found = make_once(kind)
+    yield found
+    found.drop_copies()
 
 
 @pytest.fixture
-def new_copy(base: Base, tmp_path: Path) -> Callable[[], Place]:
-    """Makes copies, each in a folder of its own."""
-    return lambda: base.copy(tmp_path / str(next(_numbers)))
+def new_copy(base: Base) -> Iterator[Callable[[], Place]]:
+    """Makes copies, each in a folder of its own; in memory where it can be, as every step of these tests syncs a file."""
+    with tempfile.TemporaryDirectory(prefix="provenance-faults-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield lambda: base.copy(Path(folder) / str(next(_numbers)))

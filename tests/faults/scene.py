@@ -18,18 +18,21 @@ from provenance.capture.record import Recorder
 from provenance.capture.sample import Sample, parse_samples
 from provenance.ledger.append import Draft, Receipt, make_draft
 from provenance.ledger.audit import audit_log
+from provenance.ledger.checkpoint import open_checkpoint
 from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
 from provenance.ledger.keys import read_index as read_keys
+from provenance.ledger.merkle import HASH_BYTES, leaf_hash, tree_root
 from provenance.ledger.note import parse_vkey
 from provenance.ledger.publish import publish
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
+from provenance.ledger.tiles import TILE_WIDTH, Tile, format_tile_path, list_tiles, parse_entry_bundle
 from provenance.store.log import iterate_entries
 from provenance.store.migrate import upgrade
 from provenance.store.reindex import reindex
 from provenance.store.session import make_engine, read_session, write_session
 from provenance.terms.catalogue import Catalogue, load_catalogue
-from tests.store.logs import ORIGIN, PASSPHRASE, Log, open_log, read_index
+from tests.store.logs import ORIGIN, PASSPHRASE, Log, open_log, read_index, rebuild_tiles
 
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
 NEAR_A_TILE = 250  # entries in the last tile of the base: the next append finishes it and begins another
@@ -178,3 +181,34 @@ def write_acknowledged(path: Path, first_index: int, names: Iterable[str]) -> No
     """Note a receipt outside the log, at once."""
     with path.open("a") as file:
         file.write("".join(f"{first_index + at} {name}\n" for at, name in enumerate(names)))
+
+
+def check_published(folder: Path) -> int:
+    """What an outsider reads verifies at this moment; the answer is the size, or -1 before the first publication.
+
+    A partial tile may have grown into the full one that took its place; then its beginning is what the checkpoint names.
+    """
+    if not (folder / "checkpoint").exists():
+        return -1
+    vkeys = [parse_vkey(line) for line in (folder / "vkey").read_text().splitlines()]
+    checkpoint = open_checkpoint((folder / "checkpoint").read_text(), vkeys)
+    leaves: list[bytes] = []
+    for number in range((checkpoint.size + TILE_WIDTH - 1) // TILE_WIDTH):
+        width = min(TILE_WIDTH, checkpoint.size - number * TILE_WIDTH)
+        data, found = _read_tile(folder, Tile(None, number, width))
+        leaves += [leaf_hash(entry) for entry in parse_entry_bundle(data, found)[:width]]
+    assert tree_root(leaves) == checkpoint.root
+    rebuilt = rebuild_tiles(leaves)
+    for tile in list_tiles(checkpoint.size):
+        data, _ = _read_tile(folder, tile)
+        assert data[: tile.width * HASH_BYTES] == rebuilt[tile.level or 0, tile.index]
+    return checkpoint.size
+
+
+def _read_tile(folder: Path, tile: Tile) -> tuple[bytes, int]:
+    whole = Tile(tile.level, tile.index)
+    for item in (tile, whole):
+        path = folder / format_tile_path(item)
+        if path.exists():
+            return path.read_bytes(), item.width
+    raise AssertionError(f"{format_tile_path(tile)} is named by the checkpoint and is not there")

@@ -20,19 +20,21 @@ NewCopy = Callable[[], Place]
 TWICE = tuple(Row(step, kept, kept, only_files=True) for step in APPEND_TWICE for kept in (NOTHING, ALL))
 
 
-@pytest.fixture(scope="module")
-def steps(whole_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
+@pytest.fixture
+def steps(base: Base, new_copy: NewCopy) -> Counter[str]:
     """The steps of an append, each with how often it comes."""
-    place = whole_base.copy(tmp_path_factory.mktemp("steps"))
-    return count_steps(lambda at: append_new(place, whole_base.keys, at))
+    if not base.steps:
+        place = new_copy()
+        base.steps = count_steps(lambda at: append_new(place, base.keys, at))
+    return base.steps
 
 
-@pytest.mark.parametrize("whole_base", ENGINES, indirect=True)
-def test_each_step_of_the_append_has_its_row(whole_base: Base, steps: Counter[str]) -> None:
-    rows = [row.step for row in APPEND if not (row.only_sqlite and whole_base.on_postgres)]
+@pytest.mark.parametrize("kind", ENGINES)
+def test_each_step_of_the_append_has_its_row(base: Base, steps: Counter[str]) -> None:
+    rows = [row.step for row in APPEND if not (row.only_sqlite and base.on_postgres)]
     assert set(steps) == {*rows, *APPEND_TWICE}
     assert len(rows) == len(set(rows))
-    assert len(steps) == (22 if whole_base.on_postgres else 24)
+    assert len(steps) == (22 if base.on_postgres else 24)
 
 
 def _times(base: Base, steps: Counter[str], row: Row) -> list[int]:
@@ -52,7 +54,7 @@ def _check(place: Place, acknowledged: dict[int, str], kept: Kept, *, rows: bool
     assert [name for name in found.values() if name in NAMES] == (NAMES if kept == ALL else [])
 
 
-@pytest.mark.parametrize(("whole_base", "row", "moment"), list_cases((*APPEND, *TWICE)), indirect=["whole_base"])
+@pytest.mark.parametrize(("kind", "row", "moment"), list_cases((*APPEND, *TWICE)))
 def test_a_step_that_fails_loses_nothing_and_the_writer_goes_on(
     base: Base, steps: Counter[str], new_copy: NewCopy, row: Row, moment: Moment
 ) -> None:
@@ -96,7 +98,7 @@ def _is_true(answer: Exception, kept: Kept) -> None:
         assert says_kept or "nothing was" in answer.detail or "cannot be used" in answer.detail, answer.detail
 
 
-@pytest.mark.parametrize(("whole_base", "row", "moment"), list_cases((*APPEND, *TWICE)), indirect=["whole_base"])
+@pytest.mark.parametrize(("kind", "row", "moment"), list_cases((*APPEND, *TWICE)))
 def test_a_writer_that_dies_at_a_step_loses_nothing_and_the_next_one_goes_on(
     base: Base, steps: Counter[str], new_copy: NewCopy, row: Row, moment: Moment
 ) -> None:
