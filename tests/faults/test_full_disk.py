@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 def _cannot_mount() -> str | None:
     if shutil.which("unshare") is None:
         return "there is no `unshare`"
-    done = subprocess.run([*APART, "2m", "/mnt", "", "true"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*APART, str(2 * BALLAST), "/mnt", "", "true"], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else f"no file system can be mounted here: {done.stderr.strip()}"
 
 
