@@ -1,4 +1,4 @@
-"""Check an evidence bundle offline: no service, no database, no network. Readable alone.
+"""Check an evidence bundle offline, or convict a log by a proof of fraud: no service, no database, no network. Readable alone.
 
  1. Container and digests: the file has its one spelling, and everything in it the digest that the manifest lists.
  2. Checkpoint: every signature line by a known key verifies, Ed25519 and ML-DSA-44; the log's own is among them.
@@ -14,6 +14,8 @@
 
 A step that fails hides no other. What a bundle cannot show: whether the log has two faces (ask a witness, or pin its
 key and compare checkpoints), and statements that were left out, such as a later recall or revocation of a key.
+
+A proof of equivocation is no bundle: it holds two checkpoints that one key signed and that cannot both be. See `convict`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +31,19 @@ from provenance.attestation.envelope import parse_entry, read_envelope, verify_e
 from provenance.attestation.keychain import Keychain
 from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement, iterate_digests, parse_statement
-from provenance.attestation.verification import FAILED, OK, SKIPPED, Step, Verification, format_verification
-from provenance.canonical import (
-    COMPLETION_DOMAIN,
-    PROMPT_DOMAIN,
-    canonical_bytes,
-    parse_digest,
-    sha256_digest,
-    verify_commitment,
-)
+from provenance.attestation.verification import Nothing, Step, Verification, fail_first, format_verification, run_steps
+from provenance.attestation.words import DOMAINS, verify_words
+from provenance.canonical import parse_digest, sha256_digest
 from provenance.errors import (
     DigestMismatchError,
     InclusionError,
     MalformedError,
     NotFoundError,
-    ProvenanceError,
     SignatureError,
     VerificationError,
 )
 from provenance.ledger.checkpoint import cosigned_at, open_signed_checkpoint, parse_checkpoint
+from provenance.ledger.equivocation import MAX_BYTES, Conviction, convict_file, format_conviction
 from provenance.ledger.merkle import leaf_hash, verify_inclusion
 from provenance.ledger.note import parse_note, parse_vkey
 from provenance.ledger.policy import TrustPolicy, parse_policy
@@ -55,10 +51,6 @@ from provenance.ledger.proof import parse_proof
 from provenance.release.bundle import Bundle, BundleContents, is_bundle, read_bundle
 
 EXIT_DONE, EXIT_BAD_INPUT, EXIT_NOT_FOUND, EXIT_FAILED = 0, 3, 4, 6
-
-
-class _Nothing(Exception):  # noqa: N818  # no error: a step found nothing of its kind
-    """The bundle holds nothing that this step could check, or an earlier failure leaves it without ground."""
 
 
 def verify(path: str | Path, *, policy: str | Path | None = None) -> Verification:
@@ -78,23 +70,44 @@ def verify(path: str | Path, *, policy: str | Path | None = None) -> Verificatio
     try:
         bundle = read_bundle(Path(path))
     except MalformedError as exc:
-        with Path(path).open("rb") as file:
-            if not is_bundle(file.read(4)):
-                raise
-        broken = Step(1, _TITLES[0], FAILED, (), exc.detail)
-        rest = (Step(number, title, SKIPPED, ("step 1 failed",)) for number, title in enumerate(_TITLES[1:], 2))
-        return Verification((broken, *rest), pinned=trust is not None)
+        if not is_bundle(_read_start(Path(path), 4)):
+            raise
+        return Verification(tuple(fail_first(_TITLES, exc.detail)), pinned=trust is not None)
     steps = _Steps(bundle, trust)
     return Verification(tuple(steps.run()), trust is not None, bundle.contents.subject)
 
 
+def convict(path: str | Path, *, policy: str | Path | None = None) -> Conviction | None:
+    """Check a proof of equivocation.
+
+    Args:
+        path: the file.
+        policy: as for `verify`; without it the conviction is of whoever holds the keys that the file names.
+    Returns:
+        What it proves; None where the file does not say that it is such a proof.
+    Raises:
+        NotFoundError: there is no such file.
+        MalformedError: it is one, and proves nothing.
+    """
+    trusted = _read_policy(Path(policy)).logs if policy is not None else None
+    return convict_file(_read_start(Path(path), MAX_BYTES + 1), trusted)
+
+
 def _read_policy(path: Path) -> TrustPolicy:
     try:
-        return parse_policy(path.read_text(encoding="utf-8"))
+        return parse_policy(_read_start(path, -1).decode())
+    except UnicodeError as exc:
+        raise MalformedError(f"{path} cannot be read as text: {exc}") from exc
+
+
+def _read_start(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
     except FileNotFoundError as exc:
         raise NotFoundError(f"there is no file {path}") from exc
-    except (OSError, UnicodeError) as exc:
-        raise MalformedError(f"{path} cannot be read as text: {exc}") from exc
+    except OSError as exc:
+        raise MalformedError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
 class _Steps:
@@ -108,19 +121,8 @@ class _Steps:
         self.signed_by: set[str] = set()
 
     def run(self) -> Iterator[Step]:
-        checks: tuple[Callable[[], list[str]], ...] = (
-            self.container, self.checkpoint, self.entries, self.signatures,
-            self.batches, self.words, self.references, self.manifest,
-        )  # fmt: skip
-        for number, (title, check) in enumerate(zip(_TITLES, checks, strict=True), 1):
-            try:
-                yield Step(number, title, OK, tuple(check()))
-            except _Nothing as exc:
-                yield Step(number, title, SKIPPED, (str(exc),))
-            except ProvenanceError as exc:
-                yield Step(number, title, FAILED, (), exc.detail)
-            except (KeyError, TypeError, ValueError, AttributeError) as exc:  # a predicate of an unforeseen form
-                yield Step(number, title, FAILED, (), f"malformed: {exc}")
+        first = (self.container, self.checkpoint, self.entries, self.signatures)
+        return run_steps(_TITLES, (*first, self.batches, self.words, self.references, self.manifest))
 
     # 1
     def container(self) -> list[str]:
@@ -136,7 +138,8 @@ class _Steps:
         opened = open_signed_checkpoint(self.contents.checkpoint, [*pinned, *sent])
         if self.trust:
             self.trust.check(opened.signed_by)
-        self.signed_by = {vkey.key_id.hex() for vkey in opened.signed_by}
+        own = (vkey for vkey in opened.signed_by if vkey.name == opened.checkpoint.origin)
+        self.signed_by = {vkey.key_id.hex() for vkey in own}  # a witness does not stand in for a revoked log key
         if opened.checkpoint.size != self.contents.log_size:
             raise VerificationError(
                 f"the manifest speaks of {self.contents.log_size} entries, the checkpoint of {opened.checkpoint.size}"
@@ -197,7 +200,7 @@ class _Steps:
     def batches(self) -> list[str]:
         samples = [index for index, statement in self._all_statements().items() if statement.kind == "sample"]
         if not samples:
-            raise _Nothing("no samples in this bundle")
+            raise Nothing("no samples in this bundle")
         for index in samples:
             if index not in self.contents.batches:
                 raise VerificationError(f"the bundle does not say in which batch sample {index} stands")
@@ -209,19 +212,18 @@ class _Steps:
             leaf, root = leaf_hash(self.contents.entries[index]), parse_digest(batch.predicate["root"])
             verify_inclusion(leaf, place.position, count, place.path, root)
         if self.keychain is None:
-            raise _Nothing("the batches hold these samples, but step 4 did not verify who signed them")
+            raise Nothing("the batches hold these samples, but step 4 did not verify who signed them")
         return [f"{len(samples)} samples stand in batches that a collector signed"]
 
     # 6
     def words(self) -> list[str]:
         if not self.contents.openings:
-            raise _Nothing("no words in this bundle: erased, withheld, or not about samples")
+            raise Nothing("no words in this bundle: erased, withheld, or not about samples")
         for index, opening in self.contents.openings.items():
             said = self._statement(index, "sample", "words are opened").predicate
-            prompt, completion = canonical_bytes(opening.prompt), canonical_bytes(opening.completion)
             try:
-                verify_commitment(said["prompt_commitment"], PROMPT_DOMAIN, opening.prompt_salt, prompt)
-                verify_commitment(said["completion_commitment"], COMPLETION_DOMAIN, opening.completion_salt, completion)
+                for half in DOMAINS:
+                    verify_words(said, half, getattr(opening, f"{half}_salt"), getattr(opening, half))
             except DigestMismatchError as exc:
                 raise DigestMismatchError(f"sample {index}: {exc.detail}") from exc
         return [f"the words of {len(self.contents.openings)} samples open their commitments"]
@@ -250,7 +252,7 @@ class _Steps:
     # 8
     def manifest(self) -> list[str]:
         if self.keychain is None:
-            raise _Nothing("step 4 did not establish the keys")
+            raise Nothing("step 4 did not establish the keys")
         envelope = read_envelope(self.bundle.envelope)
         (signed_by, *_) = verify_envelope(envelope, self.keychain.of_purpose("release"))
         statement = parse_statement(envelope.payload)
@@ -316,26 +318,30 @@ _RELEASABLE = ("allow", "allow-with-conditions")
 _ALGORITHMS = {0x01: "Ed25519", 0x04: "Ed25519 cosignature", 0x06: "ML-DSA-44"}
 
 
+def run(path: Path, policy: Path | None, *, as_json: bool) -> int:
+    """Check a file, print the outcome: 0 a bundle that verifies, 6 one that fails or a log that is convicted."""
+    outcome = convict(path, policy=policy) or verify(path, policy=policy)
+    if as_json:
+        sys.stdout.write(json.dumps(outcome.to_json(), indent=1) + "\n")
+    elif isinstance(outcome, Conviction):
+        sys.stdout.write(format_conviction(outcome))
+    else:
+        sys.stdout.write(format_verification(outcome, colour=sys.stdout.isatty()))
+    return EXIT_DONE if isinstance(outcome, Verification) and outcome.ok else EXIT_FAILED
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command: prints the steps; exits 0 verified, 6 failed, 3 not a bundle or a bad policy, 4 no such file."""
-    parser = argparse.ArgumentParser(prog="provenance verify", description="Check an evidence bundle offline.")
-    parser.add_argument("bundle", type=Path)
+    """The command: as `run`, with 3 for no bundle, a proof that proves nothing or a bad policy, and 4 for no such file."""
+    parser = argparse.ArgumentParser(prog="provenance verify", description="Check evidence offline.")
+    parser.add_argument("bundle", type=Path, help="an evidence bundle, or a proof of equivocation")
     parser.add_argument("--policy", type=Path, help="tlog-policy file, or verifier keys, one a line")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     arguments = parser.parse_args(argv)
     try:
-        outcome = verify(arguments.bundle, policy=arguments.policy)
-    except NotFoundError as exc:
+        return run(arguments.bundle, arguments.policy, as_json=arguments.json)
+    except (NotFoundError, MalformedError) as exc:
         sys.stderr.write(f"{exc.detail}\n")
-        return EXIT_NOT_FOUND
-    except MalformedError as exc:
-        sys.stderr.write(f"{exc.detail}\n")
-        return EXIT_BAD_INPUT
-    if arguments.json:
-        sys.stdout.write(json.dumps(outcome.to_json(), indent=1) + "\n")
-    else:
-        sys.stdout.write(format_verification(outcome, colour=sys.stdout.isatty()))
-    return EXIT_DONE if outcome.ok else EXIT_FAILED
+        return EXIT_NOT_FOUND if isinstance(exc, NotFoundError) else EXIT_BAD_INPUT
 
 
 if __name__ == "__main__":

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from provenance.attestation.verification import Verification
-from provenance.errors import MalformedError, NotFoundError
-from provenance.ledger.checkpoint import Checkpoint, MLDSA44Signer, sign_checkpoint
-from provenance.ledger.note import format_note, parse_note
+from provenance.ledger.checkpoint import Checkpoint, Ed25519Cosigner, MLDSA44Signer, sign_checkpoint
+from provenance.ledger.note import format_note, format_vkey, parse_note
 from provenance.release.bundle import BundleContents, format_bundle
-from provenance.verify import main, verify
-from tests.evidence_factory import REPORT_HTML, Log, make_log, new_signer
+from provenance.verify import verify
+from tests.evidence_factory import AT, ORIGIN, REPORT_HTML, Log, make_log, new_signer
 
 SAMPLE = 3  # entries: 0-2 keys, 3-7 samples, 8 batch, 9 decision, 10 release, 11 report
 BATCH, DECISION, RELEASE, REPORT = 8, 9, 10, 11
@@ -299,49 +297,45 @@ def test_a_manifest_signed_by_an_ended_key_fails(log: Log, check: Callable[..., 
     assert failed(check(log, log.contents())) == [8]
 
 
-# --- the command
+# --- revoked log keys
 
 
-def test_the_command_says_each_step_and_exits_with_the_contract_s_codes(
-    log: Log, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def end_log_key(log: Log, signer: Any, good: int) -> None:
+    said = {
+        "purpose": "log", "name": "log", "algorithm": "ed25519", "keyid": signer.vkey.key_id.hex(), "state": "revoked",
+        "valid_from": AT, "valid_to": AT, "last_good_size": good,
+    }  # fmt: skip
+    log.say("key", said, "authority")
+
+
+def sign_as(log: Log, *signers: Any) -> BundleContents:
+    """The evidence of the log as it stands, under a checkpoint that these sign."""
+    note = sign_checkpoint(Checkpoint(ORIGIN, len(log.entries), log.tree().root()), signers)
+    contents = log.contents()
+    proofs = {index: log.proof(index, note) for index in contents.entries}
+    vkeys = [format_vkey(signer.vkey) for signer in signers]
+    return replace(contents, checkpoint=note, proofs=proofs, vkeys=vkeys)
+
+
+def test_a_revoked_log_key_no_longer_signs_behind_its_last_good_size(
+    log: Log, check: Callable[..., Verification]
 ) -> None:
-    path, policy = tmp_path / "bundle.zip", tmp_path / "vkeys"
-    data = format_bundle(log.contents(), log.signers["release"])
-    path.write_bytes(data)
-    policy.write_text("\n".join(log.vkeys()))
-    assert main([str(path)]) == 0
-    assert "compare the key" in capsys.readouterr().out
-    assert main([str(path), "--policy", str(policy), "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert (answer["ok"], answer["pinned"], len(answer["steps"])) == (True, True, 8)
-    path.write_bytes(data[:-1])
-    assert main([str(path)]) == 6
-    assert "VERIFICATION FAILED" in capsys.readouterr().out
-    path.write_bytes(b"a letter, not a bundle")
-    assert main([str(path)]) == 3
-    assert main([str(tmp_path / "nothing")]) == 4
-    policy.write_text("trust me")
-    assert main([str(path), "--policy", str(policy)]) == 3
+    before = log.contents()
+    end_log_key(log, log.log, good=before.log_size)
+    outcome = check(log, sign_as(log, log.log))
+    assert failed(outcome) == [4]
+    assert "revoked before this size" in str(outcome.steps[3].error)
+    assert check(log, before).ok, "what it signed up to that size stands"
+    assert check(log, sign_as(log, log.log, log.log_pq)).ok, "the other key of the log vouches for the tree"
+    end_log_key(log, log.log_pq, good=before.log_size)
+    assert failed(check(log, log.contents())) == [4]
 
 
-def test_files_that_are_not_there_are_named(log: Log, tmp_path: Path) -> None:
-    path = tmp_path / "bundle.zip"
-    path.write_bytes(format_bundle(log.contents(), log.signers["release"]))
-    with pytest.raises(NotFoundError):
-        verify(path, policy=tmp_path / "nothing")
-    (tmp_path / "binary").write_bytes(b"\xff")
-    with pytest.raises(MalformedError):
-        verify(path, policy=tmp_path / "binary")
-
-
-def test_it_loads_nothing_of_the_service() -> None:
-    code = (
-        "import sys, provenance.verify; "
-        "print([n for n in sys.modules if n.split('.')[0] in ('sqlmodel', 'sqlalchemy', 'fastapi', 'torch', 'httpx')"
-        " or n.startswith(('provenance.store', 'provenance.api', 'provenance.ledger.append'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_a_witness_does_not_stand_in_for_a_revoked_log_key(log: Log, check: Callable[..., Verification]) -> None:
+    witness = Ed25519Cosigner("witness.example", Ed25519PrivateKey.generate(), 1_764_000_000)
+    end_log_key(log, log.log, good=len(log.entries))
+    assert failed(check(log, sign_as(log, log.log, witness))) == [4]
+    assert check(log, sign_as(log, log.log_pq, witness)).ok
 
 
 def test_a_bundle_of_a_log_that_has_grown_since_still_verifies(log: Log, check: Callable[..., Verification]) -> None:

@@ -129,13 +129,23 @@ def parse_entry(data: bytes) -> Statement:
     Raises:
         StatementError: it is malformed; or a bare statement is of a kind that must be signed.
     """
+    return split_entry(data)[0]
+
+
+def split_entry(data: bytes) -> tuple[Statement, Envelope | None]:
+    """What `parse_entry` gives, with the envelope that it stands in: parsed once for who needs both, *not verified*.
+
+    Raises:
+        StatementError: as `parse_entry`.
+    """
     value = _canonical(data)
     if isinstance(value, dict) and "payload" in value:
-        return parse_statement(_envelope_of(value).payload)
+        envelope = _envelope_of(value)
+        return parse_statement(envelope.payload), envelope
     statement = statement_of(value)
     if statement.kind != "sample":
         raise StatementError(f"a {statement.kind} statement stands in a signed envelope; this one is bare")
-    return statement
+    return statement, None
 
 
 def read_envelope(data: bytes) -> Envelope:

@@ -1,10 +1,12 @@
-"""The outcome of checking evidence: numbered steps, what each checked, and how they read on a terminal."""
+"""The outcome of checking evidence: numbered steps, how they are run, and how they read on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from provenance.errors import ProvenanceError
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 ALWAYS_NEEDED = (1, 2, 3, 4, 8)
@@ -39,6 +41,29 @@ class Verification:
         """The outcome as JSON."""
         steps = [vars(step) | {"notes": list(step.notes)} for step in self.steps]
         return {"ok": self.ok, "pinned": self.pinned, "subject": dict(self.subject), "steps": steps}
+
+
+class Nothing(Exception):  # noqa: N818  # no error: a step found nothing of its kind
+    """There is nothing of its kind in this evidence, or an earlier failure leaves the step without ground."""
+
+
+def run_steps(titles: Sequence[str], checks: Sequence[Callable[[], list[str]]]) -> Iterator[Step]:
+    """Run the checks in order; one that fails hides no other. Each answers its notes, or raises what is wrong."""
+    for number, (title, check) in enumerate(zip(titles, checks, strict=True), 1):
+        try:
+            yield Step(number, title, OK, tuple(check()))
+        except Nothing as exc:
+            yield Step(number, title, SKIPPED, (str(exc),))
+        except ProvenanceError as exc:
+            yield Step(number, title, FAILED, (), exc.detail)
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:  # a predicate of an unforeseen form
+            yield Step(number, title, FAILED, (), f"malformed: {exc}")
+
+
+def fail_first(titles: Sequence[str], error: str) -> Iterator[Step]:
+    """The steps where the first one failed and the others have nothing to stand on."""
+    yield Step(1, titles[0], FAILED, (), error)
+    yield from (Step(number, title, SKIPPED, ("step 1 failed",)) for number, title in enumerate(titles[1:], 2))
 
 
 _COLOURS = {OK: "\x1b[32m", FAILED: "\x1b[31m", SKIPPED: "\x1b[33m"}

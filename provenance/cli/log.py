@@ -59,7 +59,9 @@ def _audit() -> Any:
         from provenance.ledger.audit_files import audit_files
         from provenance.ledger.audit_published import audit_published, audit_register
         from provenance.ledger.note import parse_vkey
+        from provenance.ledger.reading import count_workers
         from provenance.policy.beside import check_beside
+        from provenance.store.log import get_head
 
         task = progress.add_task("entries", total=None)
         vkeys = [parse_vkey(item.vkey) for item in records if item.vkey and item.state != "revoked"]
@@ -67,6 +69,7 @@ def _audit() -> Any:
             session,
             vkeys,
             signed=signed,
+            workers=count_workers(get_head(session).size),
             progress=lambda done, size: progress.update(task, completed=done, total=size),
         )
         audit_register(session, audit, signed)

@@ -21,8 +21,9 @@ from provenance.errors import (
     NotFoundError,
     SignatureError,
 )
-from provenance.ledger.multiproof import format_ranges, make_ranges, open_multi_proof
-from provenance.ledger.note import parse_vkey
+from provenance.ledger.checkpoint import parse_checkpoint
+from provenance.ledger.multiproof import format_ranges, make_ranges, open_multi_proof, parse_multi_proof
+from provenance.ledger.note import parse_note, parse_vkey
 from provenance.release.manifest import LOG_PROOF, parse_manifest
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def check_manifest(
 def check_log_proof(text: str, leaves: Mapping[int, bytes], keys: Keys) -> None:
     """Check that the entries of a release, neither more nor less, stand in a log that one of `keys` signs.
 
+    A revoked log key counts for trees up to its last good size, where it has one.
+
     Args:
         text: the release's `log-proof.txt`.
         leaves: leaf hash of every entry that the release holds, by index.
@@ -93,10 +96,14 @@ def check_log_proof(text: str, leaves: Mapping[int, bytes], keys: Keys) -> None:
         InclusionError: the proof is about other entries, or they are not in the log.
         ManifestError: it is no proof.
     """
-    vkeys = [parse_vkey(key["vkey"]) for key in keys if key.get("vkey") and key.get("state") != "revoked"]
-    if not vkeys:
-        raise SignatureError("no log key is known: give `keys`, or a service to ask")
     indices = sorted(leaves)
+    try:
+        size = parse_checkpoint(parse_note(parse_multi_proof(text).checkpoint).text).size
+    except MalformedError as exc:
+        raise ManifestError(f"{LOG_PROOF} is not a proof: {exc.detail}") from exc
+    vkeys = [parse_vkey(key["vkey"]) for key in keys if key.get("vkey") and _is_good(key, size - 1)]
+    if not vkeys:
+        raise SignatureError(f"no log key is known that may sign {size:,} entries: give `keys`, or a service to ask")
     try:
         ranges, checkpoint = open_multi_proof(text, [leaves[index] for index in indices], vkeys)
     except MalformedError as exc:
@@ -141,7 +148,7 @@ def _check_attestation(manifest: Manifest, envelope: bytes, keys: Keys, entry: A
 
 
 def _is_good(key: Mapping[str, Any], entry: Any) -> bool:
-    """Whether a key may attest a release that was logged as `entry` (None: not known)."""
+    """Whether a key may sign what ends with `entry`: a release logged there, or the tree up to it (None: not known)."""
     if key.get("state") != "revoked":
         return True
     good = key.get("last_good_size")

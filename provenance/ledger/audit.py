@@ -16,35 +16,28 @@ A failure hides no other: the pass goes on with what the tiles say. Nothing is c
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
-import orjson
-import zstandard
 from sqlmodel import Session, col, select
 
-from provenance.attestation.envelope import Envelope, parse_entry, read_envelope
+from provenance.attestation.envelope import Envelope, split_entry
 from provenance.attestation.keychain import Keychain
-from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement
-from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, verify_commitment
-from provenance.errors import ProvenanceError, SignatureError, StatementError
+from provenance.errors import ProvenanceError, SignatureError
 from provenance.ledger.checkpoint import open_checkpoint
 from provenance.ledger.edge import TileEdge
 from provenance.ledger.findings import Audit
-from provenance.ledger.merkle import HASH_BYTES, leaf_hash, tree_root
+from provenance.ledger.merkle import HASH_BYTES, tree_root
 from provenance.ledger.note import VerifierKey
+from provenance.ledger.reading import MALFORMED, UNREADABLE, Reading, SegmentBytes, read_all
 from provenance.ledger.tiles import TILE_WIDTH
 from provenance.store.log import find_content, find_tile, get_head, iterate_entries
 from provenance.store.ranges import IndexSet, parse_runs
-from provenance.store.segment import read_item, unpack_segment
 from provenance.store.tables import ContentSegment, EntrySegment, LogHead
 
 MAX_GAP = 100_000  # missing entries that the pass walks over by their tiles
-_UNREADABLE = (zstandard.ZstdError, struct.error, IndexError, ValueError, MemoryError)
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def audit_log(
@@ -52,6 +45,7 @@ def audit_log(
     vkeys: Sequence[VerifierKey],
     *,
     signed: tuple[int, bytes] | None = None,
+    workers: int = 1,
     progress: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> Audit:
     """Check everything that `session`'s database holds of the log.
@@ -60,13 +54,14 @@ def audit_log(
         session: a read session; one snapshot is checked.
         vkeys: the log's verifier keys, from elsewhere than this database.
         signed: size and root of the sign-once register, read before `session` was opened.
+        workers: processes that read segments; the outcome is the same for any number.
         progress: is told how many of how many entries are done.
     Returns:
         The outcome; whatever fails is in it.
     Raises:
         NotFoundError: there is no log.
     """
-    return _Pass(session, get_head(session), progress).run(vkeys, signed)
+    return _Pass(session, get_head(session), progress).run(vkeys, signed, workers)
 
 
 class _Pass:
@@ -83,17 +78,14 @@ class _Pass:
         self._agreed: dict[str, str] = {}  # erasure that was approved -> digest of its list
         self._gone: list[int] = []  # samples without words
 
-    def run(self, vkeys: Sequence[VerifierKey], signed: tuple[int, bytes] | None) -> Audit:
+    def run(self, vkeys: Sequence[VerifierKey], signed: tuple[int, bytes] | None, workers: int) -> Audit:
         self._check_checkpoint(vkeys, signed)
-        for start, items, unreadable in self._segments():
-            leaves = [self._check_entry(start + at, item) for at, item in enumerate(items)]
-            self._check_tiles(self._edge.extend(leaves))
-            if not unreadable:
-                self._check_words(start, items)
-            self._progress(self._edge.size, self._head.size)
+        with closing(read_all(self._segments(), workers)) as readings:
+            for reading in readings:
+                self._take_reading(reading)
+                self._progress(self._edge.size, self._head.size)
         if self._open:
-            first = self._open[0][0]
-            self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
+            self._add_unclosed()
         self._check_root()
         self._check_erased()
         return self._audit
@@ -115,52 +107,63 @@ class _Pass:
             self._audit.add(1, None, f"{said_before}: this database is older, or another (a restored backup?)")
 
     # 2
-    def _segments(self) -> Iterator[tuple[int, list[bytes | None], bool]]:
-        """Segments in order: first index, entries (None where unreadable), and whether any is unreadable."""
+    def _segments(self) -> Iterator[SegmentBytes | Reading]:
+        """Segments in order; where entries are missing, a reading of nothing stands for them."""
         expected = 0
         query = select(EntrySegment.first_index).order_by(col(EntrySegment.first_index))
         for start in self._session.exec(query).all():
-            row = self._session.get_one(EntrySegment, start)
             if start > expected:
                 self._audit.add(2, expected, f"entries {expected} to {start - 1} are missing")
                 if start - expected > MAX_GAP:
                     return
-                yield expected, [None] * (start - expected), True
-            items = _read_all(row.frames, row.count)
-            self._session.expunge(row)
-            if start < expected or start + len(items) > self._head.size:
-                self._audit.add(
-                    2, min(start, self._head.size), f"a segment at entry {start} overlaps, or lies beyond the log"
-                )
-                items = items[: max(0, self._head.size - start)] if start >= expected else []
-            if items:
-                yield start, items, None in items
-                expected = start + len(items)
+                yield Reading(expected, [None] * (start - expected), [False] * (start - expected))
+            stored = self._load_segment(start)
+            if start < expected or start + stored.count > self._head.size:
+                said = f"a segment at entry {start} overlaps, or lies beyond the log"
+                self._audit.add(2, min(start, self._head.size), said)
+            if stored.taken and start >= expected:
+                yield stored
+                expected = start + stored.taken
         if expected < self._head.size:
             self._audit.add(2, expected, f"entries {expected} to {self._head.size - 1} are missing")
 
-    def _check_entry(self, index: int, entry: bytes | None) -> bytes:
-        """The leaf hash to go on with: what the tile says, where there is a tile."""
-        self._audit.entries += 1
-        stored = self._stored_leaf(index)
-        if entry is None:
-            self._audit.add(2, index, f"entry {index} cannot be read")
-            self._open = []
-            return stored or bytes(HASH_BYTES)
-        leaf = leaf_hash(entry)
-        if stored is None:
-            self._audit.add(3, index, f"the tiles hold no hash of entry {index}", exact=False)
-        elif stored != leaf:
-            self._audit.add(2, index, f"entry {index} hashes to {leaf.hex()}; the log's tile says {stored.hex()}")
-        try:
-            statement = parse_entry(entry)
-            check_predicate(statement.kind, statement.predicate)
-            self._check_statement(index, statement, entry, leaf)
-        except ProvenanceError as exc:
-            self._audit.add(4 if isinstance(exc, SignatureError) else 2, index, f"entry {index}: {exc.detail}")
-        except _MALFORMED as exc:
-            self._audit.add(2, index, f"entry {index} is malformed: {exc}")
-        return stored or leaf
+    def _load_segment(self, start: int) -> SegmentBytes:
+        entries, words = self._session.get_one(EntrySegment, start), self._session.get(ContentSegment, start)
+        self._session.expunge(entries)
+        taken = max(0, min(entries.count, self._head.size - start))
+        if words is None:
+            return SegmentBytes(start, entries.count, taken, entries.frames)
+        self._session.expunge(words)
+        return SegmentBytes(start, entries.count, taken, entries.frames, words.frames, words.count)
+
+    def _take_reading(self, reading: Reading) -> None:
+        for finding in reading.findings:
+            self._audit.take(finding)
+        self._audit.entries += len(reading.leaves)
+        self._audit.words += reading.words
+        self._audit.erased += len(reading.gone)
+        self._gone.extend(reading.gone)
+        leaves = self._check_leaves(reading)
+        for index, (leaf, sample) in enumerate(zip(reading.leaves, reading.samples, strict=True), reading.first):
+            if leaf is None:
+                self._open = []
+            elif sample:
+                self._open.append((index, leaf))
+            elif index in reading.signed:
+                self._take_signed(index, *reading.signed[index])
+        self._check_tiles(self._edge.extend(leaves))
+
+    def _check_leaves(self, reading: Reading) -> list[bytes]:
+        """The leaf hashes to go on with: what the tiles say, where there is a tile."""
+        found = list(map(self._stored_leaf, range(reading.first, reading.first + len(reading.leaves))))
+        if found != reading.leaves:
+            for index, (stored, leaf) in enumerate(zip(found, reading.leaves, strict=True), reading.first):
+                if stored is None:
+                    self._audit.add(3, index, f"the tiles hold no hash of entry {index}", exact=False)
+                elif leaf is not None and stored != leaf:
+                    said = f"entry {index} hashes to {leaf.hex()}; the log's tile says {stored.hex()}"
+                    self._audit.add(2, index, said)
+        return [stored or leaf or bytes(HASH_BYTES) for stored, leaf in zip(found, reading.leaves, strict=True)]
 
     def _stored_leaf(self, index: int) -> bytes | None:
         number, position = divmod(index, TILE_WIDTH)
@@ -191,11 +194,15 @@ class _Pass:
             )
 
     # 4
-    def _check_statement(self, index: int, statement: Statement, entry: bytes, leaf: bytes) -> None:
-        if statement.kind == "sample":
-            self._open.append((index, leaf))
-            return
-        envelope = read_envelope(entry)
+    def _take_signed(self, index: int, statement: Statement, envelope: Envelope) -> None:
+        try:
+            self._check_signed(index, statement, envelope)
+        except ProvenanceError as exc:
+            self._audit.add(4 if isinstance(exc, SignatureError) else 2, index, f"entry {index}: {exc.detail}")
+        except MALFORMED as exc:
+            self._audit.add(2, index, f"entry {index} is malformed: {exc}")
+
+    def _check_signed(self, index: int, statement: Statement, envelope: Envelope) -> None:
         if statement.kind == "key":
             self._take_key(index, statement.predicate, envelope)
         else:
@@ -206,8 +213,11 @@ class _Pass:
         if statement.kind == "batch":
             self._check_batch(index, statement.predicate)
         elif self._open:
-            first, self._open = self._open[0][0], []
-            self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
+            self._add_unclosed()
+
+    def _add_unclosed(self) -> None:
+        first, self._open = self._open[0][0], []
+        self._audit.add(5, first, f"the samples from entry {first} on are closed by no batch entry", exact=False)
 
     def _take_key(self, index: int, said: Mapping[str, Any], envelope: Envelope) -> None:
         self._chain.take(index, said, envelope)
@@ -217,12 +227,12 @@ class _Pass:
 
     def _check_again(self, start: int, stop: int) -> None:
         """What was taken for good before its key was revoked; the entries from `start` on have passed already."""
-        with suppress(*_UNREADABLE):  # named when it was read first
+        with suppress(*UNREADABLE):  # named when it was read first
             for index, entry in iterate_entries(self._session, start, stop):
                 try:
-                    statement = parse_entry(entry)
-                    if statement.kind not in ("key", "sample"):
-                        self._chain.check(index, statement.kind, read_envelope(entry))
+                    statement, envelope = split_entry(entry)
+                    if envelope is not None and statement.kind not in ("key", "sample"):
+                        self._chain.check(index, statement.kind, envelope)
                 except ProvenanceError as exc:
                     self._audit.add(4, index, f"entry {index}: {exc.detail}")
 
@@ -242,35 +252,6 @@ class _Pass:
             self._audit.batches += 1
 
     # 6
-    def _check_words(self, start: int, entries: Sequence[bytes | None]) -> None:
-        row = self._session.get(ContentSegment, start)
-        words = _read_all(row.frames, row.count) if row else []
-        if row is not None:
-            self._session.expunge(row)
-        words += [b""] * (len(entries) - len(words))
-        for index, (entry, item) in enumerate(zip(entries, words, strict=False), start):
-            try:
-                self._check_opening(index, entry, item)
-            except (ProvenanceError, *_MALFORMED) as exc:
-                detail = exc.detail if isinstance(exc, ProvenanceError) else f"malformed: {exc}"
-                self._audit.add(6, index, f"the words of entry {index} do not open its commitments: {detail}")
-
-    def _check_opening(self, index: int, entry: bytes | None, item: bytes | None) -> None:
-        said = parse_entry(entry or b"")
-        if said.kind != "sample":
-            return  # the text of terms and the like: its statement names its digest, and it is no secret
-        if item == b"":
-            self._audit.erased += 1
-            self._gone.append(index)
-            return
-        if item is None:
-            raise StatementError("they cannot be read")
-        words = orjson.loads(item)
-        for name, domain in (("prompt", PROMPT_DOMAIN), ("completion", COMPLETION_DOMAIN)):
-            salt = bytes.fromhex(words[f"{name}_salt"])
-            verify_commitment(said.predicate[f"{name}_commitment"], domain, salt, canonical_bytes(words[name]))
-        self._audit.words += 1
-
     def _take_erasure(self, index: int, said: Mapping[str, Any]) -> None:
         if said["phase"] == "requested":
             self._asked.setdefault(said["id"], index)
@@ -288,24 +269,6 @@ class _Pass:
         try:
             content = find_content(self._session, self._asked[key])
             found = parse_runs(content["runs"] if content else [])
-        except (ProvenanceError, *_UNREADABLE, *_MALFORMED):
+        except (ProvenanceError, *UNREADABLE, *MALFORMED):
             return None
         return found if found.digest == self._agreed[key] else None
-
-
-def _read_all(frames: bytes, count: int) -> list[bytes | None]:
-    """The items of a segment; None for each that its frame no longer gives."""
-    try:
-        items: list[bytes | None] = list(unpack_segment(frames))
-        if len(items) == count:
-            return items
-    except _UNREADABLE:
-        pass
-    return [_read_one(frames, position) for position in range(count)]
-
-
-def _read_one(frames: bytes, position: int) -> bytes | None:
-    try:
-        return read_item(frames, position)
-    except _UNREADABLE:
-        return None

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from provenance.canonical import format_base64, parse_base64, parse_json
-from provenance.errors import ConsistencyError, FieldError, MalformedError, SignatureError
+from provenance.errors import ConsistencyError, FieldError, MalformedError, SignatureError, VerificationError
 from provenance.ledger.checkpoint import Checkpoint, open_signed_checkpoint, parse_checkpoint
 from provenance.ledger.merkle import EMPTY_ROOT, Hash, ReadHash, prefix_path, prefix_root
 from provenance.ledger.note import VerifierKey, format_vkey, parse_note, parse_vkey
 
 FORMAT = "provenance-equivocation/1"
 MAX_PATH = 64
+MAX_BYTES = 1 << 20
 _FIELDS = {"format", "vkeys", "first", "second", "path"}
 
 
@@ -152,6 +153,23 @@ def convict(proof: Equivocation, trusted: Sequence[VerifierKey] | None = None) -
     if conviction is None:
         raise ConsistencyError("the two checkpoints are consistent: this proves no fraud")
     return conviction
+
+
+def convict_file(data: bytes, trusted: Sequence[VerifierKey] | None = None) -> Conviction | None:
+    """What a file proves; None where it does not say that it is such a proof.
+
+    Raises:
+        MalformedError: it says so, and proves nothing.
+    """
+    if not is_equivocation(data):
+        return None
+    if len(data) > MAX_BYTES:
+        raise MalformedError(f"a proof of equivocation has at most {MAX_BYTES:,} bytes")
+    try:
+        return convict(parse_equivocation(data), trusted)
+    except VerificationError as exc:
+        expected = "two checkpoints that one key of the log signed, and that cannot both be"
+        raise MalformedError(f"it proves no equivocation: {exc.detail}", FieldError("file", None, expected)) from exc
 
 
 def format_conviction(conviction: Conviction) -> str:

@@ -30,6 +30,7 @@ class Audit:
     erased: int = 0
     findings: list[Finding] = field(default_factory=list)
     failed: int = 0
+    _first: dict[bool, int] = field(default_factory=dict)  # exact or not -> least index, also of findings not kept
 
     @property
     def ok(self) -> bool:
@@ -39,14 +40,19 @@ class Audit:
     @property
     def first_bad_index(self) -> int | None:
         """The first entry that does not check; None where all do, or where only the whole does not add up."""
-        exact = [item.index for item in self.findings if item.exact and item.index is not None]
-        return min(exact or [item.index for item in self.findings if item.index is not None], default=None)
+        return self._first.get(True, self._first.get(False))
 
     def add(self, step: int, index: int | None, said: str, *, exact: bool = True) -> None:
         """Note a failure."""
+        self.take(Finding(step, index, said, exact))
+
+    def take(self, finding: Finding) -> None:
+        """Note a failure that somebody else has found."""
         self.failed += 1
+        if finding.index is not None:
+            self._first[finding.exact] = min(finding.index, self._first.get(finding.exact, finding.index))
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(step, index, said, exact))
+            self.findings.append(finding)
 
     def to_json(self) -> dict[str, Any]:
         """The outcome as `log verify --json` prints it."""

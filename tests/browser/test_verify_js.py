@@ -82,6 +82,27 @@ def test_a_revoked_collector_s_batch_counts_below_the_last_good_size(
     assert check(run, evidence)["steps"] == ALL_OK | {"signature": state}
 
 
+@pytest.mark.parametrize("good", [11, 12, 13, None, "12"])
+def test_a_revoked_log_key_s_line_counts_up_to_its_last_good_size(
+    run: Callable[..., list[Any]], log: Log, good: Any
+) -> None:
+    """The tree has 12 entries; of the log's lines the browser checks only the Ed25519 one."""
+    evidence = log.evidence(0)
+    said = {"purpose": "log", "keyid": log.log.vkey.key_id.hex(), "algorithm": "ed25519", "state": "revoked"}
+    evidence["keys"].append(said if good is None else said | {"last_good_size": good})
+    answer = check(run, evidence, log.vkeys()[:1])
+    counts = good in (12, 13)
+    assert answer["steps"] == ALL_OK | {"checkpoint": "ok" if counts else "bad"}
+    assert counts or "revoked" in answer["notes"]["checkpoint"]
+
+
+def test_the_revocation_of_another_log_key_changes_nothing(run: Callable[..., list[Any]], log: Log) -> None:
+    evidence = log.evidence(0)
+    pq = log.log_pq.vkey.key_id.hex()
+    evidence["keys"].append({"purpose": "log", "keyid": pq, "state": "revoked", "last_good_size": 1})
+    assert check(run, evidence)["steps"] == ALL_OK
+
+
 ALTERED: dict[str, tuple[Callable[[dict[str, Any]], object], set[str]]] = {
     "another entry": (lambda e: e.update(entry=make_log().evidence(1)["entry"]), {"signature", "inclusion", "text"}),
     "an entry with a space": (

@@ -46,13 +46,13 @@ def data(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "data"))
 
 
-def audit(data: Path) -> Audit:
+def audit(data: Path, workers: int = 1) -> Audit:
     vkeys = [parse_vkey(item.vkey) for item in read_index(data / "keys")[1] if item.vkey]
     signed = SignOnce(data / "keys" / "signed").last()
     engine = make_engine(f"sqlite:///{data / 'provenance.db'}")
     try:
         with read_session(engine) as session:
-            return audit_log(session, vkeys, signed=signed)
+            return audit_log(session, vkeys, signed=signed, workers=workers)
     finally:
         engine.dispose()
 
@@ -234,3 +234,28 @@ def test_a_head_that_promises_more_than_there_is_is_found(data: Path) -> None:
     execute(data, "UPDATE log_head SET size = ?", 2**40)
     outcome = audit(data)
     assert outcome.first_bad_index == outcome.entries
+
+
+@pytest.mark.parametrize("table", [None, "entry_segment", "content_segment"])
+def test_two_processes_find_what_one_finds(data: Path, table: str | None) -> None:
+    def change(items: list[bytes]) -> None:
+        items[12] = items[12].replace(b"generator", b"judge").replace(b"answer 12", b"answer 13")
+        items[40] = b"{}"
+
+    if table is not None:
+        rewrite(data, change, table)
+    alone, together = audit(data), audit(data, workers=2)
+    assert together.to_json() == alone.to_json()
+    assert alone.ok == (table is None)
+
+
+def test_the_first_bad_index_is_named_also_behind_more_findings_than_are_kept(data: Path) -> None:
+    index = empty_one(data)  # found last: an erasure that names it may stand anywhere behind it
+
+    def change(items: list[bytes]) -> None:
+        items[50:300] = [b"{}"] * 250
+
+    rewrite(data, change)
+    outcome = audit(data)
+    assert (outcome.first_bad_index, len(outcome.findings)) == (index, 100)
+    assert outcome.failed > 250

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from provenance.attestation.envelope import pae
 from provenance.attestation.signature import PrivateKeySigner, PublicKey
 from provenance.attestation.statement import parse_in_toto
+from provenance.canonical import canonical_bytes, parse_json
 from provenance.errors import InclusionError, MalformedError, ProvenanceError, SignatureError, StatementError
 from provenance.ledger.checkpoint import parse_checkpoint
 from provenance.ledger.merkle import MemoryTree, RightEdge, leaf_hash, verify_inclusion
 from provenance.ledger.note import (
+    ED25519,
+    ED25519_COSIGNATURE,
     Ed25519NoteSigner,
+    VerifierKey,
     format_note,
     format_vkey,
     open_note,
@@ -28,8 +33,10 @@ from provenance.ledger.note import (
     parse_vkey,
     sign_note,
 )
+from provenance.ledger.policy import parse_policy
 from provenance.ledger.proof import parse_proof
 from provenance.ledger.tiles import Tile, format_tile_path, list_tiles, parse_tile_path, tile_width
+from provenance.ledger.witness.request import parse_request
 
 VECTORS = Path(__file__).parents[2] / ".." / "shared" / "vectors"
 ABSENT = "the published vectors lie beside the project, not in it"
@@ -143,6 +150,75 @@ def test_the_checkpoints_of_the_specification_parse() -> None:
             assert (checkpoint.origin, checkpoint.size) == ("example.com/behind-the-sofa", 20852163)
 
 
+def fresh_vkey(name: str, kind: int) -> str:
+    public = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    return format_vkey(VerifierKey(name, kind, public))
+
+
+def fill_policy(block: str) -> str:
+    """The page writes `<vkey>` where a key stands, `<name>` and `[<url>]` where one may."""
+    lines = []
+    for number, line in enumerate(block.splitlines()):
+        kind = ED25519 if line.startswith("log") else ED25519_COSIGNATURE
+        lines.append(line.replace("<vkey>", fresh_vkey(f"key{number}.example", kind)).replace("<name>", f"w{number}"))
+    return "\n".join(lines)
+
+
+def test_the_policies_of_the_specification_parse() -> None:
+    whole, log_line, witness_line = read("c2sp-spec-examples/tlog-policy.json")["blocks"]
+    text = fill_policy(whole)
+    policy = parse_policy(text)
+    assert (policy.quorum, len(policy.logs), len(policy.witnesses)) == ("X-and-Y", 1, 6)
+    assert policy.groups["X-witnesses"] == (2, ("X1", "X2", "X3"))
+    assert [policy.groups[name][0] for name in ("Y-witnesses", "X-and-Y")] == [1, 2]
+    met = {policy.witnesses[name] for name in ("X1", "X3", "Y2")}
+    assert policy.is_met(met)
+    assert not policy.is_met(met - {policy.witnesses["Y2"]})
+    assert not policy.is_met({policy.witnesses[name] for name in ("X1", "Y1", "Y2", "Y3")})
+    for url in ("", " https://witness.example/"):
+        lines = fill_policy(log_line.replace(" [<url>]", url) + witness_line.replace(" [<url>]", url))
+        assert list(parse_policy(f"{lines}\nquorum none\n").urls.values()) == ([url.strip()] if url else [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("X-witnesses 2", "X-witnesses 4"), ("X-witnesses 2", "X-witnesses 0"), ("any Y1", "some Y1"), (" X3\n", " X9\n"),
+        ("quorum X-and-Y", ""), ("quorum X-and-Y", "quorum nobody"), ("witness X2", "witness X1"), ("group Y-", "groups Y-"),
+        ("quorum X-and-Y", "quorum X-and-Y\nquorum Y-witnesses"), ("witness X1 ", "witness none "), ("log ", "witness "),
+    ],
+)  # fmt: skip
+def test_the_policy_of_the_specification_bent_is_refused(old: str, new: str) -> None:
+    text = fill_policy(read("c2sp-spec-examples/tlog-policy.json")["blocks"][0])
+    assert old in text
+    with pytest.raises(MalformedError):
+        parse_policy(text.replace(old, new, 1))
+
+
+def test_the_witness_request_of_the_specification_is_another_one_than_we_answer() -> None:
+    """The page's one example asks for a subtree's cosignature. Our witness answers `add-checkpoint` alone: it must refuse.
+
+    What the two requests share is read: size lines, hashes, an empty line, the log's note.
+    """
+    (block,) = read("c2sp-spec-examples/tlog-witness.json")["blocks"]
+    with pytest.raises(MalformedError):
+        parse_request(block.encode())
+    head, note = block.split("\n\n", 1)
+    elided = base64.b64encode(b"1234" + bytes(64)).decode()
+    lines = [line.rsplit(" ", 1)[0] + f" {elided}" if line.startswith("— ") else line for line in note.split("\n")]
+    hashes = head.split("\n")[1:]
+    request = "\n".join(["old 8", *hashes, "", *lines])
+    parsed = parse_request(request.encode())
+    assert (parsed.old_size, parsed.checkpoint.size, len(parsed.proof)) == (8, 14, len(hashes))
+    for bent in (
+        request.replace("old 8", "old 08"),
+        request.replace("old 8", "old -8"),
+        request.replace("=\n", "\n", 1),
+    ):
+        with pytest.raises(MalformedError):
+            parse_request(bent.encode())
+
+
 def test_the_proof_of_the_specification_parses_once_its_elided_lines_are_filled() -> None:
     """The page elides signatures, and its `extra` and last hashes are no base64 that prints back: those lines are ours."""
     (block,) = read("c2sp-spec-examples/tlog-proof.json")["blocks"]
@@ -154,6 +230,16 @@ def test_the_proof_of_the_specification_parses_once_its_elided_lines_are_filled(
             lines.append(line)
     proof = parse_proof("\n".join(lines))
     assert (proof.index, len(proof.path), proof.extra) == (73894, 5, None)
+
+
+def test_the_output_of_rfc_8785() -> None:
+    """Input and output as files of text; `tests/test_canonical.py` holds the bytes against those that stand there in hex."""
+    folder = VECTORS / "jcs-rfc8785" / "testdata"
+    names = sorted(path.name for path in (folder / "input").iterdir())
+    assert len(names) == 6
+    for name in names:
+        written, expected = ((folder / half / name).read_bytes() for half in ("input", "output"))
+        assert canonical_bytes(parse_json(written)) == expected.rstrip(b"\n")
 
 
 def test_the_dsse_vector() -> None:
@@ -199,9 +285,33 @@ def test_ed25519_of_wycheproof(spki: str, test: dict[str, Any]) -> None:
             key.verify(signature, message)
 
 
-def test_every_folder_of_vectors_is_used() -> None:
-    used = {
-        "transparency-dev-merkle", "rfc6962-roots", "tlog-tiles-paths", "signed-note", "c2sp-spec-examples", "dsse",
-        "jcs-rfc8785", "in-toto-examples", "wycheproof",
-    }  # fmt: skip
-    assert {path.name for path in VECTORS.iterdir() if path.is_dir()} <= used
+READ_BY = {
+    "transparency-dev-merkle/inclusion/*.json": "test_inclusion_of_transparency_dev_merkle",
+    "rfc6962-roots/kat.json": "test_the_known_answers_of_rfc_6962",
+    "tlog-tiles-paths/paths.json": "test_tile_paths_of_tessera",
+    "c2sp-spec-examples/tlog-tiles.json": "test_the_tiles_that_the_specification_counts",
+    "c2sp-spec-examples/tlog-checkpoint.json": "test_the_checkpoints_of_the_specification_parse",
+    "c2sp-spec-examples/tlog-cosignature.json": "test_the_checkpoints_of_the_specification_parse",
+    "c2sp-spec-examples/tlog-policy.json": "test_the_policies_of_the_specification_parse",
+    "c2sp-spec-examples/tlog-witness.json": "test_the_witness_request_of_the_specification_is_another_one_than_we_answer",
+    "c2sp-spec-examples/tlog-proof.json": "test_the_proof_of_the_specification_parses_once_its_elided_lines_are_filled",
+    "signed-note/c2sp-example.json": "test_the_note_of_the_specification",
+    "signed-note/golang-mod-note.json": "test_the_notes_of_golang_mod",
+    "dsse/protocol-vector.json": "test_the_dsse_vector",
+    "in-toto-examples/*.json": "test_the_statements_of_in_toto_parse",
+    "jcs-rfc8785/testdata/*/*": "test_the_output_of_rfc_8785",  # and tests/test_canonical.py
+    "wycheproof/ed25519_test.json": "test_ed25519_of_wycheproof",
+}
+
+
+def test_every_file_of_vectors_has_its_test() -> None:
+    """File -> the test that reads it. A file that nobody reads fails here."""
+    for name in filter(lambda name: name.startswith("test_"), READ_BY.values()):
+        assert callable(globals()[name])
+    files = [path.relative_to(VECTORS).as_posix() for path in VECTORS.rglob("*") if path.is_file()]
+    told = ("ORIGIN.txt", "README.md")  # where they come from
+    read_by_nobody = [
+        name for name in files if not name.endswith(told) and not any(fnmatch(name, item) for item in READ_BY)
+    ]
+    assert files
+    assert read_by_nobody == []

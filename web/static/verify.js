@@ -319,15 +319,18 @@ async function checkSignature(evidence) {
   return `sample ${position + 1} of ${count}, signed by collector key ${key.slice(0, 16)}…`;
 }
 
-// 3. checkpoint: the log's Ed25519 line, under a pinned key where there is one.
+// 3. checkpoint: the log's Ed25519 line, under a pinned key where there is one. A revoked key's counts up to its last good size.
 async function checkCheckpoint(evidence, pinnedVkeys) {
   const { note, checkpoint } = parseTlogProof(evidence.proof);
   need(parseTlogProof(evidence.batch_proof).checkpoint === checkpoint, "the two proofs rest on different checkpoints");
   const sent = await Promise.all(evidence.vkeys.map(parseVkey));
   const pinned = await Promise.all(pinnedVkeys.map(parseVkey));
   const { signedBy, unchecked } = await verifyNote(note, [...pinned, ...sent]);
-  const byLog = signedBy.filter(vkey => vkey.name === note.origin);
-  need(byLog.length > 0, "no line that this browser can check is by the log");
+  const isVoid = vkey => (evidence.keys ?? []).some(item => item.purpose === "log" && item.keyid === vkey.keyId
+    && item.state === "revoked" && !(Number.isSafeInteger(item.last_good_size) && note.size <= item.last_good_size));
+  const own = signedBy.filter(vkey => vkey.name === note.origin), byLog = own.filter(vkey => !isVoid(vkey));
+  need(own.length > 0, "no line that this browser can check is by the log");
+  need(byLog.length > 0, `the log's key ${own[0].keyId} was revoked, and a tree of ${note.size} entries is beyond its last good size`);
   const trusted = byLog.find(vkey => pinned.some(known => known.text === vkey.text));
   need(pinned.length === 0 || trusted, "no line is by the key that you pinned");
   const key = trusted ?? byLog[0];

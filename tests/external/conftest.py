@@ -1,0 +1,3 @@
+from tests.service import service, start_service, world
+
+__all__ = ["service", "start_service", "world"]
