@@ -186,6 +186,7 @@ class ServiceProcess(Service):
         self.log = data_dir.parent / "service.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
+        self.prefix: tuple[str, ...] = ()  # what runs the command, such as a shell with a small disk of its own
         super().__init__(httpx.Client(timeout=30))
 
     def start(self) -> None:
@@ -198,7 +199,7 @@ class ServiceProcess(Service):
 
     def spawn(self) -> None:
         port = _free_port()
-        command = [sys.executable, "-m", "provenance", "serve", "--port", str(port)]
+        command = [*self.prefix, sys.executable, "-m", "provenance", "serve", "--port", str(port)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True

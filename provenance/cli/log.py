@@ -21,7 +21,10 @@ app.command("compare")(compare)
 
 @app.command("verify")
 def verify(as_json: JsonOption = False) -> None:
-    """Check the whole log: entries, tiles, root, signatures, batches, words. Works with the service stopped."""
+    """Check the whole log and its published files: entries, tiles, root, signatures, batches, words, texts.
+
+    Works with the service stopped.
+    """
     audit = _audit()
     if as_json:
         print_json(audit.to_json())
@@ -52,19 +55,30 @@ def _audit() -> Any:
     signed = SignOnce(register).last() if register.exists() else None  # before the snapshot: it may only be older
     with read_database() as (_, session), show_progress() as progress:
         from provenance.ledger.audit import audit_log
+        from provenance.ledger.audit_beside import audit_beside
+        from provenance.ledger.audit_files import audit_files
+        from provenance.ledger.audit_published import audit_published, audit_register
         from provenance.ledger.note import parse_vkey
         from provenance.ledger.reading import count_workers
+        from provenance.policy.beside import check_beside
         from provenance.store.log import get_head
 
         task = progress.add_task("entries", total=None)
         vkeys = [parse_vkey(item.vkey) for item in records if item.vkey and item.state != "revoked"]
-        return audit_log(
+        audit = audit_log(
             session,
             vkeys,
             signed=signed,
             workers=count_workers(get_head(session).size),
             progress=lambda done, size: progress.update(task, completed=done, total=size),
         )
+        audit_register(session, audit, signed)
+        audit_beside(session, audit, check_beside)
+        audit_files(session, audit, settings.data_dir)
+        audit_published(
+            session, audit, settings.data_dir / "log", [parse_vkey(item.vkey) for item in records if item.vkey]
+        )
+        return audit
 
 
 @app.command("proof")

@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 
 from provenance.errors import ConflictError, FatalError, NotFoundError, ProvenanceError, UnavailableError
@@ -216,9 +217,17 @@ def _as_ours(cause: BaseException) -> BaseException:
     if isinstance(cause, IntegrityError):
         problem: ProvenanceError = ConflictError(f"it contradicts what is recorded, nothing was changed: {cause.orig}")
     else:
-        problem = UnavailableError(f"the database did not take the entries, nothing was changed: {cause}")
+        problem = UnavailableError(f"the database did not take the entries, nothing was changed: {_reason(cause)}")
     problem.__cause__ = cause
     return problem
+
+
+def _reason(cause: SQLAlchemyError | OSError) -> str:
+    """What the database said, without the statement and its values; and what to do where its disk is full."""
+    said = str(cause.orig if isinstance(cause, DBAPIError) else cause)
+    if "full" in said or (isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}):
+        said += "; make room on its disk, then send the request again: the service goes on by itself"
+    return said
 
 
 def _fail(group: list[Waiting], exc: BaseException) -> None:

@@ -128,8 +128,8 @@ def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
             rules[rule.id] = rule
     whole = "\n".join(texts.values())
     parsed = json.loads(cedarpy.policies_to_json_str(whole))["staticPolicies"]
-    packs = {name: sha256_digest(text.encode()) for name, text in texts.items()}
-    digest = sha256_digest(canonical_bytes({"packs": packs, "schema": sha256_digest(schema_text.encode())}))
+    packs = _digest_texts(texts)
+    digest = digest_sources(texts, schema_text)
     return Pack(
         rules=rules,
         packs=packs,
@@ -139,6 +139,17 @@ def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
         schema_text=schema_text,
         _ask=_make_ask(whole, schema, {name: rules[policy["annotations"]["id"]] for name, policy in parsed.items()}),
     )
+
+
+def digest_sources(texts: Mapping[str, str], schema_text: str) -> str:
+    """The digest of the pack that these sources make, whether or not they are good rules."""
+    return sha256_digest(
+        canonical_bytes({"packs": _digest_texts(texts), "schema": sha256_digest(schema_text.encode())})
+    )
+
+
+def _digest_texts(texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256_digest(text.encode()) for name, text in texts.items()}
 
 
 def _make_ask(text: str, schema: Any, rules: Mapping[str, Rule]) -> Callable[[str, str], Evaluation]:
