@@ -45,6 +45,20 @@ class Settings(BaseSettings):
         default=600, ge=60, description="oldest cosignature that counts; asked for anew at half of it"
     )
 
+    cpu_slots: int = Field(
+        default=1, ge=1, le=1024, description="runs on this machine's processors at a time; others wait in order"
+    )
+    ray_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/?#@]+/?$", description="address of a Ray cluster's dashboard"
+    )
+    ray_token: SecretStr | None = Field(default=None, description="the token that the Ray cluster asks for")
+    ray_shared_dir: Path | None = Field(
+        default=None, description="folder that the service and the cluster's nodes see under the same path"
+    )
+    ray_python: str | None = Field(
+        default=None, description="path, on the cluster's nodes, of a Python with the packages of `[train]`"
+    )
+
     @property
     def resolved_database_url(self) -> str:
         """The database address in use."""

@@ -17,13 +17,14 @@ pytest.importorskip("trl")
 
 from provenance.errors import UnavailableError
 from provenance.training import local
+from provenance.training.backend import Status
 from provenance.training.files import check_files, digest_files, find_pickles, list_files
 
 pytestmark = pytest.mark.training
 PATIENCE_SECONDS = 240
 
 
-def _wait(handle: local.Handle, output: Path, until: Callable[[], bool] = lambda: False) -> local.Status:
+def _wait(handle: local.Handle, output: Path, until: Callable[[], bool] = lambda: False) -> Status:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         status = local.poll(handle, output)
@@ -34,7 +35,7 @@ def _wait(handle: local.Handle, output: Path, until: Callable[[], bool] = lambda
     pytest.fail(f"the run did not end: {(output / local.LOG).read_text()[-2000:]}")
 
 
-def _run(plan: Path, output: Path) -> local.Status:
+def _run(plan: Path, output: Path) -> Status:
     return _wait(local.start_process(plan), output)
 
 

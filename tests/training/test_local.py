@@ -10,6 +10,7 @@ import pytest
 
 from provenance.errors import MalformedError
 from provenance.training import local
+from provenance.training.backend import Status
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_without_a_result_an_ended_run_was_lost(tmp_path: Path) -> None:
     (tmp_path / local.RESULT).write_text('{"state": "fini')
     assert local.read_result(tmp_path).state == "lost"
     (tmp_path / local.RESULT).write_text('{"state": "failed", "detail": "out of memory"}')
-    assert local.read_result(tmp_path) == local.Status(
+    assert local.read_result(tmp_path) == Status(
         "failed", {"state": "failed", "detail": "out of memory"}, "out of memory"
     )
 

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 from provenance.training import local, supervise
+from provenance.training.backend import Need
 
 Steps = dict[str, Any]
+
+
+def backend_of(folder: Path) -> local.LocalBackend:
+    return local.LocalBackend(folder.parent / "slots")
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ class Watcher:
         self._thread.start()
 
     def _run(self) -> None:
-        self.outcome = supervise.watch_run(self.folder, self.seen.append)
+        self.outcome = supervise.watch_run(self.folder, self.seen.append, backend_of(self.folder), Need())
 
     def wait(self) -> dict[str, Any]:
         self._thread.join(timeout=120)
@@ -74,7 +79,9 @@ def test_a_killed_trainer_is_started_again_and_goes_on_from_its_checkpoint(folde
     assert resumed["step"] >= 5
     steps = [event["step"] for event in events(folder, "step")]
     assert set(steps) == set(range(1, 41))
-    assert supervise.watch_run(folder, watcher.seen.append) == outcome  # asked again, it answers and starts nothing
+    assert (
+        supervise.watch_run(folder, watcher.seen.append, backend_of(folder), Need()) == outcome
+    )  # asked again, it answers and starts nothing
 
 
 @pytest.mark.slow
@@ -103,8 +110,9 @@ def test_a_cancel_before_the_first_step_ends_the_run(folder: Path) -> None:
 def test_a_result_that_is_there_already_is_the_answer(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / local.RESULT).write_text('{"state": "finished", "steps": 3}')
-    outcome = supervise.watch_run(tmp_path, lambda _: pytest.fail("it was not watched"))
-    assert outcome == {"state": "finished", "result": {"state": "finished", "steps": 3}, "detail": None}
+    outcome = supervise.watch_run(tmp_path, lambda _: pytest.fail("it was not watched"), backend_of(tmp_path), Need())
+    result = {"state": "finished", "steps": 3}
+    assert outcome == {"state": "finished", "result": result, "detail": None, "backend": {"name": "local"}}
 
 
 def test_a_torn_last_event_is_left_for_the_next_look(tmp_path: Path) -> None:
