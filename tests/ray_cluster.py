@@ -50,10 +50,10 @@ def free_port() -> int:
 class RayCluster:
     """One head node on this machine."""
 
-    def __init__(self, *, cpus: int = 2, token: str | None = TOKEN) -> None:
+    def __init__(self, *, cpus: int = 2, gpus: int = 0, token: str | None = TOKEN) -> None:
         environment = find_environment()
         assert environment is not None
-        self.token, self.cpus = token, cpus
+        self.token, self.cpus, self.gpus = token, cpus, gpus
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: it holds unix sockets
         self._environment, self._process = environment, None  # type: tuple[Path, subprocess.Popen[bytes] | None]
         self.start()
@@ -66,7 +66,7 @@ class RayCluster:
             variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         ports = {"port": 0, "dashboard-port": self.port, "ray-client-server-port": free_port()}
         options = {**ports, "dashboard-host": "127.0.0.1", "dashboard-agent-listen-port": 0, "num-cpus": self.cpus,
-                   "num-gpus": 0, "temp-dir": self.folder, "object-store-memory": 100_000_000}  # fmt: skip
+                   "num-gpus": self.gpus, "temp-dir": self.folder, "object-store-memory": 100_000_000}  # fmt: skip
         command = [str(self._environment / "bin" / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
         with (self.folder / "start.log").open("ab") as log:
             self._process = subprocess.Popen(

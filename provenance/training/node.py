@@ -22,10 +22,11 @@ from typing import Any
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import DigestMismatchError, ProvenanceError
 from provenance.training.extras import require
-from provenance.training.files import check_files, write_atomically
+from provenance.training.files import write_atomically
 from provenance.training.local import CANCEL, LOG, RESULT, build_command, build_environment, tethered
 from provenance.training.plan import Plan, environment_digest, parse_plan
 from provenance.training.sandbox import best_level, wrap_command
+from provenance.training.stage import check_exactly
 from provenance.training.tether import PARENT
 
 NODE = "node.json"
@@ -55,7 +56,7 @@ def check_job(job: Mapping[str, Any]) -> Plan:
     if sha256_digest(data) != job["plan_digest"]:
         raise DigestMismatchError(f"plan.json: expected {job['plan_digest']}, got {sha256_digest(data)}")
     for model in job["models"]:
-        check_files(Path(model["folder"]), model["files"])
+        check_exactly(Path(model["folder"]), model["files"])
     return parse_plan(data)
 
 

@@ -39,6 +39,7 @@ STAGED: Final = "staged.json"
 PATIENCE_SECONDS: Final = 600.0
 STOP_SECONDS: Final = 30.0
 LOG_BYTES: Final = 4_000_000
+SHOWN_CHARACTERS: Final = 500
 SIGNALLED: Final = 128  # exit codes from here on: ended by a signal
 
 BOOTSTRAP: Final = """
@@ -100,7 +101,10 @@ class RayBackend:
         (there / "out").mkdir(mode=0o700, exist_ok=True)
         staged: dict[str, Any] = {}
         models = {name: self._place_model(getattr(plan, name), staged) for name in ("base_model_dir", "teacher_dir")}
-        write_file(folder / STAGED, json.dumps(staged).encode())
+        # The code of now, also for a later attempt: the plan names its digest.
+        code = pack_code()
+        write_file(there / "code.zip", code)
+        write_file(folder / STAGED, json.dumps({"code_digest": sha256_digest(code), "models": staged}).encode())
         places = {"release_dir": str(there / "release"), "output_dir": str(there / "out"), **models}
         # What is installed on the nodes is not known here: the node says it, and the run's statement carries it.
         return msgspec.structs.replace(plan, **places, environment_digest=None)
@@ -168,16 +172,16 @@ class RayBackend:
             api.submit(said["submission_id"], entrypoint, cpus=need.processes, gpus=need.gpus)
 
     def _write_job(self, folder: Path) -> tuple[str, str]:
-        """Stage code, plan and `job.json`; the answer is the command line and the digest of `job.json`."""
+        """Write plan and `job.json`; the answer is the command line and the digest of `job.json`."""
         there, data = self._there(folder), (folder / "plan.json").read_bytes()
-        code, staged = pack_code(), json.loads((folder / STAGED).read_bytes())
+        staged = json.loads((folder / STAGED).read_bytes())
         job = canonical_bytes({
             "plan": str(there / "plan.json"), "plan_digest": sha256_digest(data),
-            "code": str(there / "code.zip"), "code_digest": sha256_digest(code),
-            "models": [{"folder": name, "files": files} for name, files in staged.items()],
+            "code": str(there / "code.zip"), "code_digest": staged["code_digest"],
+            "models": [{"folder": name, "files": files} for name, files in staged["models"].items()],
             "output": str(there / "out"),
         })  # fmt: skip
-        for name, content in (("plan.json", data), ("code.zip", code), ("job.json", job)):
+        for name, content in (("plan.json", data), ("job.json", job)):
             write_file(there / name, content)
         return self.entrypoint(there / "job.json", sha256_digest(job)), sha256_digest(job)
 
@@ -202,8 +206,8 @@ class RayBackend:
         except UnavailableError as exc:
             return _silence(silent, exc.detail)
         silent.unlink(missing_ok=True)
-        if job is None:
-            return Status("lost", None, f"the cluster does not know {note['submission_id']} any more")
+        if job is None:  # a cluster that was started anew knows nothing of what ran on it
+            job = Job("FAILED", f"the cluster does not know {note['submission_id']} any more", None, None)
         if job.state not in ENDED:
             waits = job.state == "PENDING"
             return Status("running", None, "the cluster's own queue" if waits else None, waits=waits)
@@ -224,8 +228,11 @@ class RayBackend:
             ours = (output / CANCEL).exists()
             return Status("cancelled" if ours else "failed", None, None if ours else "stopped on the cluster by others")
         refused = job.exit_code is not None and 0 < job.exit_code < SIGNALLED
-        last = job.message.strip().rpartition("\n")[2][:500]
-        return Status("failed" if refused else "lost", None, f"the job ended without a result: {last}")
+        digest = (_read_note(folder) or {})["job_digest"]
+        # Ray's message repeats the command line, which ends with that digest, before the last lines of output.
+        last = job.message.rpartition(digest)[2].strip()[-SHOWN_CHARACTERS:]
+        code = "" if job.exit_code is None else f"exit code {job.exit_code}: "
+        return Status("failed" if refused else "lost", None, f"the job ended without a result: {code}{last}")
 
     def kill(self, folder: Path) -> None:
         """Stop the job and wait until the cluster says so; one that it has not started finds nothing to start with."""

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -204,6 +206,12 @@ class RayApi:
             if size > MAX_ANSWER_BYTES:
                 raise UnavailableError(f"ray: {self.url} answers more than {MAX_ANSWER_BYTES} bytes")
             yield chunk
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Reading the system's certificates costs more than a question; a run asks each second."""
+    return ssl.create_default_context()
 
 
 @contextmanager

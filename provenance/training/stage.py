@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -52,16 +53,33 @@ def check_shared(folder: Path) -> None:
 
 def stage_folder(source: Path, target: Path, files: Sequence[dict[str, Any]]) -> None:
     """Copy a folder that holds `files`, and check the copy; what is there whole is not copied again."""
+    with contextlib.suppress(DigestMismatchError):
+        check_exactly(target, files)
+        return
+    beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        check_files(target, files)
-    except DigestMismatchError:
-        beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copytree(source, beside)
+        check_exactly(beside, files)
         shutil.rmtree(target, ignore_errors=True)
         beside.replace(target)
-        check_files(target, files)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_exactly(folder: Path, files: Sequence[dict[str, Any]]) -> None:
+    """Check that a folder holds these files, unchanged, and no others: a file beside a model can change what is loaded.
+
+    Raises:
+        DigestMismatchError: a file is missing, altered or too many; the message names it.
+    """
+    check_files(folder, files)
+    listed = {item["path"] for item in files}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed and not (path.is_dir() and not path.is_symlink()):
+            raise DigestMismatchError(f"{name}: the file is not among those that were staged")
 
 
 def pack_code() -> bytes:
@@ -129,6 +147,8 @@ def collect(run_id: str, remote: Path, output: Path) -> Mapping[str, Any] | None
             data = stream.read(MAX_RESULT_BYTES + 1)
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        raise MalformedError(f"{RESULT}: expected a regular file: {exc.strerror or exc}") from exc
     said = parse_json(data) if len(data) <= MAX_RESULT_BYTES else None
     if not isinstance(said, dict) or said.get("state") not in {"finished", "cancelled", "failed"}:
         raise MalformedError(f"{RESULT}: expected the result of {run_id}, at most {MAX_RESULT_BYTES} bytes")

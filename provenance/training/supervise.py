@@ -49,8 +49,8 @@ def watch_run(
         return _outcome(folder, backend, ended)
     status = Status("lost")
     try:
-        for _ in range(2):
-            if not backend.find(folder):
+        for attempt in range(2):
+            if attempt or not backend.find(folder):
                 if held is None or not held.files:
                     held = wait_for_slot(folder, backend, need, progress)
                 if held is None:

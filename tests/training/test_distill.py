@@ -195,21 +195,6 @@ def test_without_torch_the_error_says_what_to_install(
         local.start_process(make_plan())
 
 
-@pytest.mark.gpu
-def test_on_a_gpu_the_run_uses_bf16_and_its_loss_falls(make_plan: Callable[..., Path], tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    output = tmp_path / "run"
-    status = _run(make_plan(device="cuda"), output)
-    assert status.state == "finished", (output / local.LOG).read_text()[-3000:]
-    assert status.result is not None
-    assert status.result["dtype"] == "bfloat16"
-    assert torch.cuda.get_device_name(0) in status.result["device"]
-    assert status.result["gpu_peak_bytes"] > 0
-    assert status.result["loss"]["last"] < status.result["loss"]["first"]
-
-
 @pytest.mark.slow
 def test_two_processes_consume_every_sample_once_and_write_one_result(
     make_plan: Callable[..., Path], tmp_path: Path
