@@ -51,6 +51,8 @@ def print_run(run: Mapping[str, Any]) -> None:
     print_fields(
         {name: run.get(name) for name in ("id", "state", "release", "student", "recipe", "model", "created_at")}
     )
+    if (run.get("progress") or {}).get("waits_for") and run["state"] in {"queued", "running"}:
+        print_line(f"waits for: {run['progress']['waits_for']}")
     said = run.get("statement") or {}
     for name, value in (said.get("metrics") or {}).items():
         print_line(f"{name}: {value}")

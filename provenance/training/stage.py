@@ -21,11 +21,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from provenance.canonical import canonical_bytes, parse_json
 from provenance.errors import DigestMismatchError, MalformedError, SettingsError
 from provenance.training.files import check_files, digest_files, write_atomically
 from provenance.training.local import RESULT
-from provenance.training.sandbox import PACKAGE_ROOT
+from provenance.training.sandbox import PACKAGE_ROOT, Level
 
 MODEL: Final = "model"
 TEXTS: Final = (".json", ".jinja", ".txt", ".md")
@@ -128,11 +130,42 @@ class Mirror:
 def _event(line: bytes) -> bytes:
     try:
         said = json.loads(line) if len(line) <= MAX_LINE_BYTES else None
-        if isinstance(said, dict) and isinstance(said.get("event"), str):
+        if isinstance(said, dict) and _is_event(said):
             return json.dumps(said, allow_nan=False).encode()
     except (ValueError, RecursionError):
         pass
     return b'{"event": "unreadable"}'
+
+
+def _is_event(said: Mapping[str, Any]) -> bool:
+    """Whether pages can show it: a step is numbers, a device a name."""
+    if said.get("event") == "step":
+        numbers = [value for name, value in said.items() if name not in {"event", "at"}]
+        plain = all(value is None or type(value) in {int, float} for value in numbers)
+        return plain and type(said.get("step")) is int and said.get("loss") is not None
+    return isinstance(said.get("event"), str) and isinstance(said.get("device", ""), str)
+
+
+class _Said(msgspec.Struct):
+    """The types of what a result says, as statements and pages take it; further fields are passed over."""
+
+    code: str | None = None
+    detail: str | None = None
+    device: str | None = None
+    isolation: Level | None = None
+    torch_version: str | None = None
+    sample_ids_digest: str | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    wall_seconds: float | None = None
+    consumed: dict[str, Any] | None = None
+    flops: dict[str, Any] | None = None
+    energy_kwh: dict[str, Any] | None = None
+    metrics: dict[str, Any] | None = None
+    limits: list[str] | None = None
+    generations: list[dict[str, Any]] | None = None
 
 
 def collect(run_id: str, remote: Path, output: Path) -> Mapping[str, Any] | None:
@@ -152,6 +185,10 @@ def collect(run_id: str, remote: Path, output: Path) -> Mapping[str, Any] | None
     said = parse_json(data) if len(data) <= MAX_RESULT_BYTES else None
     if not isinstance(said, dict) or said.get("state") not in {"finished", "cancelled", "failed"}:
         raise MalformedError(f"{RESULT}: expected the result of {run_id}, at most {MAX_RESULT_BYTES} bytes")
+    try:
+        msgspec.convert(said, _Said)
+    except msgspec.ValidationError as exc:
+        raise MalformedError(f"{RESULT}: {exc}") from exc
     if said["state"] == "finished":
         if said.get("run_id") != run_id:
             raise MalformedError(f"{RESULT}: expected the result of {run_id}, got one of {said.get('run_id')!r}")
