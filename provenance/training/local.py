@@ -175,21 +175,6 @@ def read_result(output_dir: Path) -> Status:
         )
 
 
-def cancel(handle: Handle, output_dir: Path, grace_seconds: float = 30.0) -> Status:
-    """Ask the run to stop at its next step, and end it by force when it does not."""
-    (output_dir / CANCEL).touch()
-    deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline:
-        status = poll(handle, output_dir)
-        if status.state != "running":
-            return status
-        time.sleep(0.1)
-    kill(handle)
-    while poll(handle, output_dir).state == "running":
-        time.sleep(0.05)
-    return Status("cancelled", None, f"ended by force after {grace_seconds:g} seconds")
-
-
 def kill(handle: Handle) -> None:
     """End the whole process group at once; the process is checked first, so a reused number is never hit."""
     if _start_time(handle.pid) == handle.start_time:
@@ -247,7 +232,7 @@ class LocalBackend:
     def find(self, folder: Path) -> bool:
         """Whether its process still runs."""
         handle = self._handle(folder)
-        return handle is not None and _start_time(handle.pid) == handle.start_time
+        return handle is not None and reattach(handle.pid, handle.start_time, handle.level) is not None
 
     def start(self, folder: Path, need: Need, held: Held) -> None:  # noqa: ARG002  # the plan says how many processes
         """Start the process and note its handle."""
