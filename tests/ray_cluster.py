@@ -48,20 +48,23 @@ def free_port() -> int:
 
 
 class RayCluster:
-    """One head node on this machine."""
+    """One head node on this machine, which does not see the system's programs that are `hidden`."""
 
-    def __init__(self, *, cpus: int = 2, gpus: int = 0, token: str | None = TOKEN) -> None:
+    def __init__(
+        self, *, cpus: int = 2, gpus: int = 0, token: str | None = TOKEN, hidden: tuple[str, ...] = ()
+    ) -> None:
         environment = find_environment()
         assert environment is not None
         self.token, self.cpus, self.gpus = token, cpus, gpus
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: it holds unix sockets
+        self._path = _path_without(hidden, self.folder / "bin") if hidden else "/usr/bin:/bin"
         self._environment, self._process = environment, None  # type: tuple[Path, subprocess.Popen[bytes] | None]
         self.start()
 
     def start(self, port: int | None = None) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        variables = {"PATH": f"{self._environment / 'bin'}:/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        variables = {"PATH": f"{self._environment / 'bin'}:{self._path}", "HOME": str(self.folder), "LANG": "C.UTF-8"}
         if self.token is not None:
             variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         ports = {"port": 0, "dashboard-port": self.port, "ray-client-server-port": free_port()}
@@ -109,6 +112,14 @@ class RayCluster:
     def processes(self) -> list[int]:
         """Processes that carry this cluster's folder in their command line or variables."""
         return find_processes(str(self.folder))
+
+
+def _path_without(hidden: tuple[str, ...], folder: Path) -> str:
+    folder.mkdir()
+    for program in [*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()]:
+        if program.name not in hidden and not (folder / program.name).exists():
+            (folder / program.name).symlink_to(program)
+    return str(folder)
 
 
 def find_processes(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Ray's Jobs REST API, as far as a run needs it: version, authentication, capacity, submit, look, stop, log.
+"""Ray's Jobs REST API, as far as a run needs it: version, authentication, capacity, submit, look, stop.
 
 - No package of Ray is used, so the service is tied to no version of it; which versions may answer is checked.
 - What answers is not trusted: answers are bounded, redirects refused (they would carry the token elsewhere), JSON is checked.
@@ -165,10 +165,6 @@ class RayApi:
         status, answer = self._send("POST", f"/api/jobs/{quote(submission_id, safe='')}/stop")
         if status != 404:
             self._parse(status, answer)
-
-    def read_log(self, submission_id: str) -> str:
-        """What the job wrote."""
-        return str(self._json("GET", f"/api/jobs/{quote(submission_id, safe='')}/logs").get("logs", ""))
 
     def _json(self, method: str, path: str) -> Mapping[str, Any]:
         return self._parse(*self._send(method, path))

@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from provenance.canonical import canonical_bytes, parse_json
-from provenance.errors import DigestMismatchError, MalformedError, SettingsError
+from provenance.errors import DigestMismatchError, MalformedError, SettingsError, UnavailableError
 from provenance.training.files import check_files, digest_files, write_atomically
 from provenance.training.local import RESULT
 from provenance.training.sandbox import PACKAGE_ROOT, Level
@@ -60,12 +60,14 @@ def stage_folder(source: Path, target: Path, files: Sequence[dict[str, Any]]) ->
         return
     beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        beside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copytree(source, beside)
         check_exactly(beside, files)
         shutil.rmtree(target, ignore_errors=True)
         beside.replace(target)
+    except OSError as exc:
+        raise UnavailableError(f"{target}: cannot be written: {exc.strerror or exc}") from exc
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -29,7 +29,6 @@ class Server:
             "GET /api/cluster_status": (200, json.dumps(STATUS).encode()),
             "GET /api/jobs/run_1.1": (200, json.dumps(JOB).encode()),
             "POST /api/jobs/run_1.1/stop": (200, b'{"stopped": true}'),
-            "GET /api/jobs/run_1.1/logs": (200, b'{"logs": "hello"}'),
             "POST /api/jobs/": (200, b'{"submission_id": "run_1.1"}'),
         }
         self.bare = False

@@ -50,6 +50,7 @@ class Run:
         self.need = need
         self.seen: list[dict[str, Any]] = []
         self.outcome: dict[str, Any] = {}
+        self.variables: list[bytes] = []
         said = parse_plan(plan.read_bytes())
         self.folder = root / "runs" / f"run_{said.run_id}"
         self.folder.mkdir(parents=True)
@@ -152,8 +153,25 @@ def test_a_run_that_does_not_listen_is_ended_with_all_its_children(
     make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervise, "CANCEL_GRACE_SECONDS", 1.0)
-    run = make_run("deaf", LONG, Need(processes=2)).watch()
+    _end_by_force(make_run("deaf", LONG, Need(processes=2)).watch())
+
+
+def test_on_a_node_without_any_sandbox_nothing_is_left_behind_too(
+    tmp_path: Path, make_plan: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "CANCEL_GRACE_SECONDS", 1.0)
+    plain = RayCluster(hidden=("bwrap", "unshare"))
+    try:
+        run = Run(plain, tmp_path, make_plan("plain", LONG, processes=2), need=Need(processes=2)).watch()
+        _end_by_force(run)
+        assert any(b"PROVENANCE_ISOLATION=plain" in said for said in run.variables)
+    finally:
+        plain.close()
+
+
+def _end_by_force(run: Run) -> None:
     run.wait_for("step")
+    run.variables = [(Path("/proc") / str(pid) / "environ").read_bytes() for pid in run.processes()]
     for pid in run.processes():
         if b"provenance.training.distill" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
             os.kill(pid, signal.SIGSTOP)

@@ -36,7 +36,6 @@ def test_a_sound_cluster_is_taken_and_its_nodes_are_read(api: RayApi, server: Se
     assert "Authorization" not in server.asked[0][1]  # asked whether it lets anybody in
     assert api.list_nodes() == [Node("n1", 8, 2, 1, 0), Node("n2", 4, 0, 0, 0)]
     assert api.find_job("run_1.1") == Job("RUNNING", "Job is currently running.", None, "n1")
-    assert api.read_log("run_1.1") == "hello"
     api.stop("run_1.1")
     api.submit("run_1.1", "true", cpus=2, gpus=1)
     assert json.loads(server.asked[-1][2]) == {
@@ -144,9 +143,9 @@ def test_no_proxy_of_the_environment_sees_the_token(
 
 
 def test_a_huge_answer_is_given_up(api: RayApi, server: Server) -> None:
-    server.answers["GET /api/jobs/run_1.1/logs"] = (200, b"x" * (ray_api.MAX_ANSWER_BYTES + 1))
+    server.answers["GET /api/jobs/run_1.1"] = (200, b"x" * (ray_api.MAX_ANSWER_BYTES + 1))
     with pytest.raises(UnavailableError, match="answers more than"):
-        api.read_log("run_1.1")
+        api.find_job("run_1.1")
 
 
 def test_a_cluster_that_does_not_answer_in_time_or_at_all_is_out_of_reach(server: Server) -> None:

@@ -213,3 +213,28 @@ def test_the_command_line_passes_no_variable_and_holds_what_is_quoted(backend: R
     assert line.startswith('exec env -i PATH="$PATH"')
     assert "TOKEN" not in line
     assert shlex.split(line)[-2:] == ["/shared/a b'c/job.json", "sha256:1"]
+
+
+def test_a_submission_is_sent_under_its_noted_id_and_under_the_next_once_that_one_has_ended(
+    server: Server, backend: RayBackend, folder: Path, release: tuple[Path, str]
+) -> None:
+    plan = Plan(run_id="run_1", release_dir=str(release[0]), release_digest=release[1], output_dir="/o",
+                config={"student": "scratch"})  # fmt: skip
+    (folder / "plan.json").write_bytes(format_plan(backend.place(plan, folder)))
+    held = Held((), ())
+
+    def sent() -> list[str]:
+        return [json.loads(body)["submission_id"] for name, _, body in server.asked if name == "POST /api/jobs/"]
+
+    server.answers[f"GET /api/jobs/{ID}"] = (404, b"Job run_1.1 does not exist")
+    assert not backend.find(folder)  # noted, and the service was killed before it was sent
+    backend.start(folder, Need(), held)
+    assert sent() == [ID]
+    for state in ("PENDING", "RUNNING"):
+        say(server, status=state)
+        backend.start(folder, Need(), held)
+    assert sent() == [ID]
+    say(server, status="FAILED")
+    backend.start(folder, Need(), held)
+    assert sent() == [ID, "run_1.2"]
+    assert json.loads((folder / "ray.json").read_bytes())["attempt"] == 2

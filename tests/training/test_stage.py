@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provenance.errors import DigestMismatchError, MalformedError, ProvenanceError, SettingsError
+from provenance.errors import DigestMismatchError, MalformedError, ProvenanceError, SettingsError, UnavailableError
 from provenance.training.files import digest_files, list_files
 from provenance.training.stage import (
     Mirror,
@@ -223,6 +223,15 @@ def test_a_folder_is_copied_once_and_again_when_it_was_altered(tmp_path: Path) -
     with pytest.raises(DigestMismatchError):  # what was listed is what must arrive
         stage_folder(source, target, files)
     assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_shared_disk_that_takes_no_more_is_a_clear_error(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "x").write_text("x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        stage_folder(source, tmp_path / "file" / "target", list_files(source))
 
 
 def test_the_packed_code_is_the_same_each_time_and_holds_the_trainer() -> None:
