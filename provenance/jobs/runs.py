@@ -1,4 +1,4 @@
-"""The workflow that trains a student: plan, start, watch, log the end."""
+"""The workflow that trains a student: wait for a slot, plan, start, watch, log the end."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 from dbos import DBOS
 
 from provenance.jobs.engine import engine
-from provenance.store.jobs import get_job
+from provenance.store.jobs import get_job, list_queued
+from provenance.store.runs import list_phases
 from provenance.store.session import read_session
+from provenance.training.backend import Backend
 from provenance.training.launch import finish_run, plan_run, run_folder, start_phase
-from provenance.training.supervise import watch_run
+from provenance.training.place import open_backend, read_need
+from provenance.training.supervise import wait_for_slot, watch_run
 
 JOB_STATES = {"finished": "done", "cancelled": "cancelled"}
 
@@ -19,10 +22,9 @@ JOB_STATES = {"finished": "done", "cancelled": "cancelled"}
 def train_student(identifier: str) -> None:
     """Run job `identifier`; after a crash the process is found again, or goes on from its checkpoint."""
     with engine.job(identifier):
-        engine.update(identifier, state="running")
-        plan_step(identifier)
-        outcome = watch_step(identifier)
-        finish_step(identifier, outcome)
+        outcome = run_step(identifier)
+        if outcome["planned"]:
+            finish_step(identifier, outcome)
         error = (
             None
             if outcome["state"] in JOB_STATES
@@ -31,18 +33,49 @@ def train_student(identifier: str) -> None:
         engine.update(identifier, state=JOB_STATES.get(outcome["state"], "failed"), error=error)
 
 
-@DBOS.step(name="train-student.plan")
-def plan_step(identifier: str) -> None:
-    """Ask the gate, sign the plan, say that it starts."""
-    request = _request(identifier)
-    plan_run(engine.runtime, identifier, request)
-    start_phase(engine.runtime, identifier, request)
+@DBOS.step(name="train-student.run")
+def run_step(identifier: str) -> dict[str, Any]:
+    """Wait for a slot, ask the gate, sign the plan, train. All of it can be repeated: one that runs already is found.
+
+    One step, as a slot is held by this process and not by a row: it is taken before the gate is asked and kept to the end.
+    """
+    request, runtime, report = _request(identifier), engine.runtime, engine.reporter(identifier)
+    folder, backend = run_folder(runtime, identifier), open_backend(runtime, request)
+    need = backend.complete(read_need(request))
+    held = None
+    if not backend.find(folder):
+        held = wait_for_slot(folder, backend, need, report, lambda: _is_next(identifier, request))
+        if held is None:
+            return {"state": "cancelled", "detail": None, "planned": _is_planned(identifier), "result": {}}
+    try:
+        engine.update(identifier, state="running")
+        _plan(identifier, request, backend)
+        start_phase(runtime, identifier, request)
+        return watch_run(folder, report, backend, need, held) | {"planned": True}
+    finally:
+        if held is not None:
+            held.close()
 
 
-@DBOS.step(name="train-student.watch")
-def watch_step(identifier: str) -> dict[str, Any]:
-    """Start the process or find it, and wait for its end."""
-    return watch_run(run_folder(engine.runtime, identifier), engine.reporter(identifier))
+def _plan(identifier: str, request: dict[str, Any], backend: Backend) -> None:
+    try:
+        plan_run(engine.runtime, identifier, request)
+    except Exception:
+        backend.clear(run_folder(engine.runtime, identifier))  # refused after all: nothing stays elsewhere
+        raise
+
+
+def _is_next(identifier: str, request: dict[str, Any]) -> bool:
+    """Whether no run that was asked for earlier waits for the same place."""
+    place = request.get("backend", "local")
+    with read_session(engine.runtime.engine) as session:
+        waiting = [job.id for job in list_queued(session, "run") if job.request.get("backend", "local") == place]
+    return not waiting or waiting[0] == identifier or identifier not in waiting
+
+
+def _is_planned(identifier: str) -> bool:
+    with read_session(engine.runtime.engine) as session:
+        return bool(list_phases(session, identifier))
 
 
 @DBOS.step(name="train-student.finish")

@@ -75,3 +75,9 @@ def list_jobs(session: Session, kind: str, *, limit: int = 100) -> list[Job]:
     """The newest jobs of one kind."""
     query = select(Job).where(Job.kind == kind).order_by(col(Job.created_at).desc(), col(Job.id)).limit(limit)
     return list(session.exec(query).all())
+
+
+def list_queued(session: Session, kind: str) -> list[Job]:
+    """The jobs of one kind that have not begun, in the order in which they were asked for."""
+    query = select(Job).where(Job.kind == kind, Job.state == "queued").order_by(col(Job.created_at), col(Job.id))
+    return list(session.exec(query).all())

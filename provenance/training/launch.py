@@ -27,6 +27,7 @@ from provenance.store.session import read_session
 from provenance.store.students import get_student
 from provenance.training.extras import require
 from provenance.training.files import check_files
+from provenance.training.place import open_backend, read_need
 from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
 from provenance.training.recipe import check_recipe, format_config, parse_config
 
@@ -123,7 +124,7 @@ def _refuse_ended(release: Mapping[str, Any], decision: Mapping[str, Any], held:
 
 
 def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
-    """Write and sign the plan of a run; the answer is the plan's file."""
+    """Write and sign the plan of a run, and bring what it names to where it runs; the answer is the plan's file."""
     folder = run_folder(runtime, run_id)
     path = folder / "plan.json"
     with read_session(runtime.engine) as session:
@@ -135,6 +136,8 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         student = get_student(session, request["student"]).predicate
         teachers = _teachers(session, release)
     base = _base_model(runtime, student["facts"], request)
+    backend = open_backend(runtime, request)
+    need = backend.complete(read_need(request))
     plan = Plan(
         run_id=run_id,
         release_dir=str(release_folder(runtime, release["name"], release["version"]).resolve()),
@@ -145,12 +148,14 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         recipe=request["recipe"],
         config=format_config(parse_config(request.get("config"))),
         seed=request.get("seed", 0),
-        processes=max(1, request.get("gpus") or 1),
+        device="cuda" if need.gpus else "auto",
+        processes=need.processes,
         deadline_seconds=DEADLINE_SECONDS,
         code_digest=code_digest(),
         environment_digest=environment_digest(),
     )
     check_plan(plan)
+    plan = backend.place(plan, folder)
     data = format_plan(plan)
     write_file(path, data)
     _log_phase(runtime, run_id, "plan", request, {
@@ -161,6 +166,9 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         "teachers": teachers,
         "config": plan.config,
         "seed": plan.seed,
+        "backend": backend.name,
+        "gpus": need.gpus,
+        "processes": need.processes,
         "code_digest": plan.code_digest,
         "environment_digest": plan.environment_digest,
     })  # fmt: skip
@@ -235,6 +243,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     )  # fmt: skip
     said |= {name: result[name] for name in names if name in result}
     said |= {
+        "backend": outcome.get("backend"),
         "model": model_id,
         "error": None if phase == "end" else {"state": outcome["state"], "detail": outcome["detail"]},
     }

@@ -15,15 +15,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from provenance.errors import MalformedError
+from provenance.ledger.publish import write_file
+from provenance.training.backend import Need, State, Status
 from provenance.training.extras import require
 from provenance.training.plan import Plan, parse_plan
 from provenance.training.sandbox import PACKAGE_ROOT, Level, wrap_command
+from provenance.training.slots import Held, count_gpus, list_gpus, take_slots
 
 CANCEL = "cancel"
 EVENTS = "events.jsonl"
@@ -31,8 +34,7 @@ LOG = "process.log"
 RESULT = "result.json"
 LOCK = ".lock"
 
-State = Literal["running", "finished", "cancelled", "failed", "lost"]
-
+PROCESS = "process.json"
 _PASSED = (
     "PATH",
     "LANG",
@@ -60,18 +62,15 @@ class Handle:
     level: Level
 
 
-@dataclass(frozen=True)
-class Status:
-    """What is known of a run now; `result` once it has ended by itself."""
+def build_environment(plan: Plan, gpus: Sequence[str] | None = None) -> dict[str, str]:
+    """The variables of the training process: an allow-list, never the service's own environment.
 
-    state: State
-    result: Mapping[str, Any] | None = None
-    detail: str | None = None
-
-
-def build_environment(plan: Plan) -> dict[str, str]:
-    """The variables of the training process: an allow-list, never the service's own environment."""
+    Args:
+        gpus: the only GPUs that it shall see; None leaves that as it is here.
+    """
     environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    if gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     output = Path(plan.output_dir).resolve()
     threads = plan.threads or max(1, (os.cpu_count() or 1) // plan.processes)
     environment |= _MALLOC | {
@@ -93,16 +92,24 @@ def build_environment(plan: Plan) -> dict[str, str]:
 
 
 def build_command(plan: Plan, plan_path: Path) -> list[str]:
-    """The process's command line; more than one process goes through `torchrun`."""
-    module = ["-m", "provenance.training.distill", str(plan_path.resolve())]
+    """The process's command line; more than one process goes through `torchrun`, whose workers die with it."""
+    trainer = [sys.executable, "-m", "provenance.training.distill", str(plan_path.resolve())]
     if plan.processes == 1:
-        return [sys.executable, *module]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(plan.processes)]
-    return [sys.executable, *launcher, *module]
+        return trainer
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python"]
+    return [*launcher, "--nproc-per-node", str(plan.processes), *tethered(trainer)]
 
 
-def start_process(plan_path: Path, *, level: Level | None = None) -> Handle:
+def tethered(command: Sequence[str]) -> list[str]:
+    """The command as one that dies with its parent."""
+    return [sys.executable, "-m", "provenance.training.tether", *command]
+
+
+def start_process(plan_path: Path, *, level: Level | None = None, held: Held | None = None) -> Handle:
     """Start the run of a plan; a run that has a whole checkpoint goes on from it.
+
+    Args:
+        held: the slots that it runs on; the process inherits their locks and sees no other GPU.
 
     Raises:
         UnavailableError: the training packages are not installed.
@@ -119,7 +126,7 @@ def start_process(plan_path: Path, *, level: Level | None = None) -> Handle:
     folders = [plan.release_dir, plan.base_model_dir, plan.teacher_dir]
     read_only = [plan_path, *(Path(folder) for folder in folders if folder is not None)]
     command, reached = wrap_command(build_command(plan, plan_path), read_only=read_only, writable=output, level=level)
-    environment = build_environment(plan) | {"PROVENANCE_ISOLATION": reached}
+    environment = build_environment(plan, held.gpus if held else None) | {"PROVENANCE_ISOLATION": reached}
     with log:
         process = subprocess.Popen(  # noqa: S603  # our interpreter, our module, a plan that was checked
             command,
@@ -128,6 +135,7 @@ def start_process(plan_path: Path, *, level: Level | None = None) -> Handle:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=held.files if held else (),
             cwd=output,
         )
     handle = Handle(process.pid, _start_time(process.pid) or "", reached)
@@ -159,27 +167,12 @@ def read_result(output_dir: Path) -> Status:
     """What an ended run left behind."""
     try:
         result = json.loads((output_dir / RESULT).read_bytes())
-    except (OSError, ValueError):
+        state: State = result["state"]
+        return Status(state, result, result.get("detail"))
+    except (OSError, ValueError, KeyError, TypeError):
         return Status(
             "lost", None, "the process ended without a result: killed, out of memory, or the machine went down"
         )
-    state: State = result["state"]
-    return Status(state, result, result.get("detail"))
-
-
-def cancel(handle: Handle, output_dir: Path, grace_seconds: float = 30.0) -> Status:
-    """Ask the run to stop at its next step, and end it by force when it does not."""
-    (output_dir / CANCEL).touch()
-    deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline:
-        status = poll(handle, output_dir)
-        if status.state != "running":
-            return status
-        time.sleep(0.1)
-    kill(handle)
-    while poll(handle, output_dir).state == "running":
-        time.sleep(0.05)
-    return Status("cancelled", None, f"ended by force after {grace_seconds:g} seconds")
 
 
 def kill(handle: Handle) -> None:
@@ -206,3 +199,71 @@ def _start_time_by_ps(pid: int) -> str | None:
     answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  # fixed words and a number
     state, _, started = answer.partition(" ")
     return started.strip() if answer and not state.startswith("Z") else None
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """This machine: its GPUs are slots, and so are runs on its processors."""
+
+    slots: Path
+    cpu_slots: int = 1
+    name: str = "local"
+    poll_seconds: float = 0.5
+    hold_seconds: float | None = None
+
+    def complete(self, need: Need) -> Need:
+        """Without a number, all GPUs of this machine; one process each."""
+        gpus = count_gpus(need.gpus, list_gpus())
+        return Need(gpus, gpus or need.processes)
+
+    def check(self, need: Need) -> None:
+        """More GPUs than there are were refused by `complete`."""
+
+    def place(self, plan: Plan, folder: Path) -> Plan:  # noqa: ARG002  # the interface's
+        """Everything is here already."""
+        return plan
+
+    def reserve(self, need: Need) -> Held | str:
+        """Lock the slots; see `slots`."""
+        held = take_slots(self.slots, need.gpus, cpu_slots=self.cpu_slots)
+        what = f"{need.gpus} free GPU(s)" if need.gpus else f"one of {self.cpu_slots} processor slot(s)"
+        return held or f"{what} of this machine"
+
+    def find(self, folder: Path) -> bool:
+        """Whether its process still runs."""
+        handle = self._handle(folder)
+        return handle is not None and reattach(handle.pid, handle.start_time, handle.level) is not None
+
+    def start(self, folder: Path, need: Need, held: Held) -> None:  # noqa: ARG002  # the plan says how many processes
+        """Start the process and note its handle."""
+        handle = start_process(folder / "plan.json", held=held)
+        said = {"pid": handle.pid, "start_time": handle.start_time, "level": handle.level}
+        write_file(folder / PROCESS, json.dumps(said).encode())
+
+    def poll(self, folder: Path) -> Status:
+        """See `poll`."""
+        handle = self._handle(folder)
+        return read_result(folder / "out") if handle is None else poll(handle, folder / "out")
+
+    def kill(self, folder: Path) -> None:
+        """Kill the process group and wait until it is gone."""
+        handle = self._handle(folder)
+        if handle is not None:
+            kill(handle)
+            while poll(handle, folder / "out").state == "running":
+                time.sleep(0.05)
+
+    def clear(self, folder: Path) -> None:
+        """Nothing lies elsewhere."""
+
+    def describe(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002  # the interface's
+        """Its name."""
+        return {"name": self.name}
+
+    @staticmethod
+    def _handle(folder: Path) -> Handle | None:
+        path = folder / PROCESS
+        if not path.exists():
+            return None
+        said = json.loads(path.read_bytes())
+        return Handle(said["pid"], said["start_time"], said["level"])

@@ -36,7 +36,12 @@ _GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/
 
 
 def wrap_command(
-    command: Sequence[str], *, read_only: Sequence[Path], writable: Path, level: Level | None = None
+    command: Sequence[str],
+    *,
+    read_only: Sequence[Path],
+    writable: Path,
+    level: Level | None = None,
+    die_with_parent: bool = False,
 ) -> tuple[list[str], Level]:
     """The command inside the strongest sandbox that works here, and that sandbox's level.
 
@@ -44,10 +49,12 @@ def wrap_command(
         read_only: release, model and plan; nothing else of the user's files is in sight at level `bwrap`.
         writable: the one folder that the process may change at level `bwrap`.
         level: take this level and no other.
+        die_with_parent: at level `bwrap`, end all that is inside when whoever started it ends.
     """
     chosen = level or best_level()
     if chosen == "bwrap":
-        return [*_bwrap(read_only, writable), *command], chosen
+        bwrap, *arguments = _bwrap(read_only, writable)
+        return [bwrap, *(["--die-with-parent"] if die_with_parent else []), *arguments, *command], chosen
     if chosen == "unshare":
         return ["unshare", "--user", "--map-current-user", "--net", *command], chosen
     return list(command), chosen

@@ -1,7 +1,8 @@
-"""Watch a run's process from outside: start it, find it again after a restart of the service, read its events, cancel it.
+"""Watch a run from outside: wait for its slot, start it, find it again after a restart of the service, end it.
 
-A process is known by its number and start time. One that was lost (killed, machine down) is started again from its last
-whole checkpoint, once.
+- A run that was lost (killed, out of memory, machine or node down) is started again from its last whole checkpoint, once.
+- A cancel is a file that the trainer looks for at each step; one that does not look is ended by force, and so is one that
+  goes on after its deadline.
 """
 
 from __future__ import annotations
@@ -12,46 +13,120 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from provenance.ledger.publish import write_file
+from provenance.errors import ProvenanceError, UnavailableError
 from provenance.training import local
+from provenance.training.backend import Backend, Need, Status
+from provenance.training.plan import parse_plan
+from provenance.training.slots import Held
 
-POLL_SECONDS = 0.5
+CANCEL_GRACE_SECONDS = 60.0
+DEADLINE_GRACE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
+"""How long a place may be out of reach before its run is given up."""
+Progress = Callable[[dict[str, Any]], None]
 
 
-def watch_run(folder: Path, progress: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Start the process, or find it again, and wait for its end; the answer is its state and result.
+def wait_for_slot(
+    folder: Path, backend: Backend, need: Need, progress: Progress, is_next: Callable[[], bool] = lambda: True
+) -> Held | None:
+    """Wait for what the run needs; None when it was cancelled while it waited."""
+    while not is_cancelled(folder):
+        answer = backend.reserve(need) if is_next() else "the runs that were asked for before it"
+        if isinstance(answer, Held):
+            progress({"waits_for": None})
+            return answer
+        progress({"waits_for": answer})
+        time.sleep(backend.poll_seconds)
+    return None
 
-    A process that was lost (killed, machine down) is started again once from its checkpoint, then the run is given up.
-    """
-    output = folder / "out"
-    ended = local.read_result(output)
+
+def watch_run(
+    folder: Path, progress: Progress, backend: Backend, need: Need, held: Held | None = None
+) -> dict[str, Any]:
+    """Start the run, or find it again, and wait for its end; the answer is its state and result."""
+    ended = local.read_result(folder / "out")
     if ended.result is not None:
-        return {"state": ended.state, "result": dict(ended.result), "detail": ended.detail}
-    attempts = 0
+        return _outcome(folder, backend, ended)
+    status = Status("lost")
+    try:
+        for attempt in range(2):
+            if attempt or not backend.find(folder):
+                if held is None or not held.files:
+                    held = wait_for_slot(folder, backend, need, progress)
+                if held is None:
+                    status = Status("cancelled", None, "cancelled before it was started")
+                    break
+                _start(folder, backend, need, held, progress)
+            status = _follow(folder, backend, progress, held)
+            progress(read_progress(folder / "out"))
+            if status.state != "lost" or not status.resume or is_cancelled(folder):
+                break
+    except ProvenanceError as exc:  # the place will not, or cannot, go on with it: that is how the run ended
+        status = Status("failed", {"state": "failed", "code": exc.code}, exc.detail)
+    finally:
+        if held is not None:
+            held.close()
+    return _outcome(folder, backend, status)
+
+
+def _outcome(folder: Path, backend: Backend, status: Status) -> dict[str, Any]:
+    place = backend.describe(folder)
+    backend.clear(folder)
+    return {"state": status.state, "result": dict(status.result or {}), "detail": status.detail, "backend": place}
+
+
+def _start(folder: Path, backend: Backend, need: Need, held: Held, progress: Progress) -> None:
+    """Start it; a place that does not answer is asked again for a while."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
-        handle = _find_process(folder) or _start_process(folder)
-        while (status := local.poll(handle, output)).state == "running":
-            progress(read_progress(output))
-            time.sleep(POLL_SECONDS)
-        progress(read_progress(output))
-        if status.state != "lost" or attempts or (output / local.CANCEL).exists():
-            return {"state": status.state, "result": dict(status.result or {}), "detail": status.detail}
-        attempts += 1
+        try:
+            backend.start(folder, need, held)
+        except UnavailableError as exc:
+            if time.monotonic() >= give_up or is_cancelled(folder):
+                raise
+            progress({"waits_for": exc.detail})
+            time.sleep(backend.poll_seconds)
+        else:
+            return
 
 
-def _find_process(folder: Path) -> local.Handle | None:
-    path = folder / "process.json"
-    if not path.exists():
-        return None
-    said = json.loads(path.read_bytes())
-    return local.reattach(said["pid"], said["start_time"], said["level"])
+def _follow(folder: Path, backend: Backend, progress: Progress, held: Held | None) -> Status:
+    """Poll until the run has ended by itself or must be ended."""
+    begun = None
+    deadline = parse_plan((folder / "plan.json").read_bytes()).deadline_seconds + DEADLINE_GRACE_SECONDS
+    while (status := backend.poll(folder)).state == "running":
+        progress(read_progress(folder / "out") | {"waits_for": status.detail if status.waits else None})
+        if not status.waits:
+            begun = begun or time.monotonic()
+            if held is not None and backend.hold_seconds is not None and _since(begun) > backend.hold_seconds:
+                held.close()
+        if _age(folder / "out" / local.CANCEL) > CANCEL_GRACE_SECONDS:
+            return _end(folder, backend, Status("cancelled", None, _forced("it was asked to stop")))
+        if _age(folder / "plan.json") > deadline:
+            return _end(folder, backend, Status("failed", None, _forced("its deadline")))
+        time.sleep(backend.poll_seconds)
+    return status
 
 
-def _start_process(folder: Path) -> local.Handle:
-    handle = local.start_process(folder / "plan.json")
-    said = {"pid": handle.pid, "start_time": handle.start_time, "level": handle.level}
-    write_file(folder / "process.json", json.dumps(said).encode())
-    return handle
+def _forced(after: str) -> str:
+    return f"ended by force, as it still ran some time after {after}"
+
+
+def _end(folder: Path, backend: Backend, forced: Status) -> Status:
+    backend.kill(folder)
+    status = backend.poll(folder)  # it may have ended by itself in the same moment
+    return status if status.result is not None else forced
+
+
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return -1.0
 
 
 def read_events(output: Path) -> list[dict[str, Any]]:
@@ -70,7 +145,13 @@ def read_progress(output: Path) -> dict[str, Any]:
 
 
 def cancel_run(folder: Path) -> None:
-    """Ask the process to stop at its next step; whoever watches it logs the end."""
+    """Ask the process to stop at its next step; whoever watches it logs the end. Asked twice, the first time counts."""
     output = folder / "out"
     output.mkdir(parents=True, exist_ok=True)
-    (output / local.CANCEL).touch()
+    if not is_cancelled(folder):
+        (output / local.CANCEL).touch()
+
+
+def is_cancelled(folder: Path) -> bool:
+    """Whether the run was asked to stop."""
+    return (folder / "out" / local.CANCEL).exists()

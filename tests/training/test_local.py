@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from provenance.errors import MalformedError
 from provenance.training import local
+from provenance.training.backend import Status
 
 
 @pytest.fixture
@@ -28,7 +30,11 @@ def test_a_running_process_is_found_by_number_and_start_time(sleeper: subprocess
     handle = _handle(sleeper)
     assert local.poll(handle, tmp_path).state == "running"
     assert local.reattach(handle.pid, handle.start_time) == handle
-    assert local.reattach(handle.pid, handle.start_time + "0") is None
+    backend = local.LocalBackend(tmp_path / "slots")
+    for start_time, found in ((handle.start_time, True), (handle.start_time + "0", False)):
+        said = {"pid": handle.pid, "start_time": start_time, "level": "plain"}
+        (tmp_path / local.PROCESS).write_text(json.dumps(said))
+        assert backend.find(tmp_path) is found
 
 
 def test_killing_a_number_that_is_another_process_now_does_nothing(sleeper: subprocess.Popen[bytes]) -> None:
@@ -38,19 +44,12 @@ def test_killing_a_number_that_is_another_process_now_does_nothing(sleeper: subp
     assert sleeper.wait(timeout=10) == -9
 
 
-def test_a_process_that_does_not_listen_is_cancelled_by_force(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    status = local.cancel(_handle(sleeper), tmp_path, grace_seconds=0.2)
-    assert status.state == "cancelled"
-    assert "by force" in (status.detail or "")
-    assert (tmp_path / local.CANCEL).exists()
-
-
 def test_without_a_result_an_ended_run_was_lost(tmp_path: Path) -> None:
     assert local.read_result(tmp_path).state == "lost"
     (tmp_path / local.RESULT).write_text('{"state": "fini')
     assert local.read_result(tmp_path).state == "lost"
     (tmp_path / local.RESULT).write_text('{"state": "failed", "detail": "out of memory"}')
-    assert local.read_result(tmp_path) == local.Status(
+    assert local.read_result(tmp_path) == Status(
         "failed", {"state": "failed", "detail": "out of memory"}, "out of memory"
     )
 

@@ -3,17 +3,25 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provenance.training import local, supervise
+from provenance.training.backend import Need
+from tests.ray_cluster import find_processes
 
 Steps = dict[str, Any]
+
+
+def backend_of(folder: Path) -> local.LocalBackend:
+    return local.LocalBackend(folder.parent / "slots")
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ class Watcher:
         self._thread.start()
 
     def _run(self) -> None:
-        self.outcome = supervise.watch_run(self.folder, self.seen.append)
+        self.outcome = supervise.watch_run(self.folder, self.seen.append, backend_of(self.folder), Need())
 
     def wait(self) -> dict[str, Any]:
         self._thread.join(timeout=120)
@@ -74,7 +82,9 @@ def test_a_killed_trainer_is_started_again_and_goes_on_from_its_checkpoint(folde
     assert resumed["step"] >= 5
     steps = [event["step"] for event in events(folder, "step")]
     assert set(steps) == set(range(1, 41))
-    assert supervise.watch_run(folder, watcher.seen.append) == outcome  # asked again, it answers and starts nothing
+    assert (
+        supervise.watch_run(folder, watcher.seen.append, backend_of(folder), Need()) == outcome
+    )  # asked again, it answers and starts nothing
 
 
 @pytest.mark.slow
@@ -103,8 +113,9 @@ def test_a_cancel_before_the_first_step_ends_the_run(folder: Path) -> None:
 def test_a_result_that_is_there_already_is_the_answer(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / local.RESULT).write_text('{"state": "finished", "steps": 3}')
-    outcome = supervise.watch_run(tmp_path, lambda _: pytest.fail("it was not watched"))
-    assert outcome == {"state": "finished", "result": {"state": "finished", "steps": 3}, "detail": None}
+    outcome = supervise.watch_run(tmp_path, lambda _: pytest.fail("it was not watched"), backend_of(tmp_path), Need())
+    result = {"state": "finished", "steps": 3}
+    assert outcome == {"state": "finished", "result": result, "detail": None, "backend": {"name": "local"}}
 
 
 def test_a_torn_last_event_is_left_for_the_next_look(tmp_path: Path) -> None:
@@ -118,3 +129,82 @@ def test_a_torn_last_event_is_left_for_the_next_look(tmp_path: Path) -> None:
 def test_a_cancel_is_a_file_that_the_trainer_looks_for(tmp_path: Path) -> None:
     supervise.cancel_run(tmp_path / "run")
     assert (tmp_path / "run" / "out" / local.CANCEL).exists()
+
+
+@pytest.fixture
+def deaf(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is taken for the run's and looks for nothing."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    said = {"pid": process.pid, "start_time": local._start_time(process.pid), "level": "plain"}
+    (folder / local.PROCESS).write_text(json.dumps(said))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def age(path: Path, seconds: float) -> None:
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+def test_a_run_that_does_not_listen_is_ended_by_force_after_a_grace(
+    folder: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "CANCEL_GRACE_SECONDS", 0.5)
+    supervise.cancel_run(folder)
+    outcome = Watcher(folder).wait()
+    assert (outcome["state"], outcome["result"]) == ("cancelled", {})
+    assert "by force" in outcome["detail"]
+    assert not backend_of(folder).find(folder)
+
+
+def test_asked_to_stop_twice_the_first_time_counts(folder: Path) -> None:
+    supervise.cancel_run(folder)
+    age(folder / "out" / local.CANCEL, 100)
+    supervise.cancel_run(folder)
+    assert supervise._age(folder / "out" / local.CANCEL) > 99
+
+
+def test_a_run_that_goes_on_after_its_deadline_is_ended_by_force(folder: Path, deaf: subprocess.Popen[bytes]) -> None:
+    age(folder / "plan.json", 86_400 + supervise.DEADLINE_GRACE_SECONDS + 1)
+    outcome = Watcher(folder).wait()
+    assert (outcome["state"], outcome["result"]) == ("failed", {})
+    assert "its deadline" in outcome["detail"]
+    assert not backend_of(folder).find(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.training
+def test_a_killed_run_of_two_processes_leaves_none_behind_without_a_sandbox_too(
+    tmp_path: Path, make_plan: Callable[..., Path]
+) -> None:
+    config = {"max_steps": 4000, "save_steps": 4000, "batch_size": 2}
+    plan = make_plan("both", config, processes=2)
+    handle = local.start_process(plan, level="plain")
+    output = tmp_path / "both"
+    deadline = time.monotonic() + 120
+    while not any(event["event"] == "step" for event in supervise.read_events(output)):
+        assert time.monotonic() < deadline, (output / local.LOG).read_text()
+        time.sleep(0.05)
+    assert len(find_processes(str(plan))) >= 3  # torchrun and its two workers, each in a session of its own
+    local.kill(handle)
+    deadline = time.monotonic() + 20
+    while find_processes(str(plan)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert local.poll(handle, output).state == "lost"
+
+
+def test_a_run_waits_for_its_slot_and_not_if_it_is_cancelled(folder: Path) -> None:
+    backend = backend_of(folder)
+    held = backend.reserve(Need())
+    assert not isinstance(held, str)
+    seen: list[Steps] = []
+    threading.Timer(1.2, held.close).start()
+    own = supervise.wait_for_slot(folder, backend, Need(), seen.append)
+    assert own is not None
+    assert seen[0] == {"waits_for": "one of 1 processor slot(s) of this machine"}
+    assert seen[-1] == {"waits_for": None}
+    supervise.cancel_run(folder)
+    assert supervise.wait_for_slot(folder, backend, Need(), seen.append) is None
+    own.close()

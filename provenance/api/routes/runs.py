@@ -22,6 +22,7 @@ from provenance.store.releases import get_release
 from provenance.store.runs import get_run, list_runs
 from provenance.store.session import read_session, write_session
 from provenance.training.launch import check_launch, run_folder
+from provenance.training.place import open_backend, read_need
 from provenance.training.supervise import cancel_run, read_events
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -30,14 +31,19 @@ KEEP_ALIVE_SECONDS = 15.0
 
 
 class RunRequest(RequestBody):
-    """Train `student` on `release` by `recipe`; `config` holds the recipe's settings."""
+    """Train `student` on `release` by `recipe`; `config` holds the recipe's settings.
+
+    `gpus` 0 takes all GPUs of the service's machine, and none of a cluster; `processes` is for runs without GPUs.
+    """
 
     release: str
     student: str
     recipe: str = "sft"
     config: dict[str, Any] = Field(default_factory=dict)
-    backend: Literal["local"] = "local"
+    backend: Literal["local", "ray"] = "local"
     gpus: int = Field(default=0, ge=0, le=64)
+    processes: int = Field(default=1, ge=1, le=64)
+    allow_unauthenticated_cluster: bool = False
     seed: int = Field(default=0, ge=0, lt=2**32)
 
 
@@ -53,6 +59,8 @@ def post_run(
         known = find_job(session, identifier)
     if known is None:  # asked again under its key, a launch is not judged again
         check_launch(runtime, request)
+        backend = open_backend(runtime, request)
+        backend.check(backend.complete(read_need(request)))
     with write_session(runtime.engine) as session:
         create_job(session, identifier=identifier, kind="run", request=request, now=format_time(runtime.clock()))
     engine.start("run", identifier)

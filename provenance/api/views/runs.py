@@ -82,6 +82,7 @@ class Cost:
 class RunPage(Page):
     """`/runs/{id}`: was it permitted, how goes it, what did it cost, what can the student do.
 
+    `waits_for` is what a queued run needs first, `place` where it ran.
     `losses` holds every `loss_every`-th step. `events_url` gives the live events.
     `limits` says in words what was not measured and what the student cannot do.
     """
@@ -122,3 +123,5 @@ class RunPage(Page):
     model_id: str | None
     error: str | None
     loss_every: int = 1
+    waits_for: str | None = None
+    place: str | None = None

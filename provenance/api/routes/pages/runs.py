@@ -112,7 +112,17 @@ def fill_run(asked: Asked, run: Mapping[str, Any]) -> RunPage:
         ],
         model_id=run["model"],
         error=run["error"] and run["error"].get("detail"),
+        waits_for=run["progress"].get("waits_for") if run["state"] in {"queued", "running"} else None,
+        place=_name_place(plan, said),
     )
+
+
+def _name_place(plan: Mapping[str, Any], said: Mapping[str, Any]) -> str | None:
+    place = said.get("backend") if isinstance(said.get("backend"), Mapping) else {}
+    if not place or place.get("name") != "ray":
+        return plan.get("backend")
+    trust = "" if place.get("authenticated") else ", a cluster without authentication"
+    return f"Ray {place.get('ray_version')} as {place.get('submission_id')}{trust}"
 
 
 def thin(steps: Sequence[Mapping[str, Any]], every: int) -> list[Mapping[str, Any]]:
