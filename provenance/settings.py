@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         default=600, ge=60, description="oldest cosignature that counts; asked for anew at half of it"
     )
 
+    publish_url: str | None = Field(
+        default=None,
+        description="where the log is published besides `log/` in the data directory: a path, `file:///…` or `s3://bucket/prefix`",
+    )
+
     @property
     def resolved_database_url(self) -> str:
         """The database address in use."""
