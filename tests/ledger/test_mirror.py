@@ -111,7 +111,7 @@ def test_failures_on_the_way_are_tried_again(sqlite_log: Log, s3: Bucket, tmp_pa
     assert verify_folder(s3.download(tmp_path))[0].size == 600
 
 
-@pytest.mark.parametrize("step", range(1, 11))
+@pytest.mark.parametrize("step", range(1, 10))
 def test_a_target_that_fails_at_any_object_has_no_checkpoint_and_is_completed(
     sqlite_log: Log, s3: Bucket, tmp_path: Path, step: int
 ) -> None:
