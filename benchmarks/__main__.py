@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import decisions, gate, http, ledger
+from benchmarks import decisions, gate, growth, http, ledger, singles
 from benchmarks.measure import Options, Result
 from benchmarks.table import print_section
 
@@ -22,6 +22,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
     "ledger": ("The log", ledger.run),
     "gate": ("The policy gate by fact class", gate.run),
     "decisions": ("Single decisions", decisions.run),
+    "singles": ("Single samples, many clients", singles.run),
+    "growth": ("The log as it grows", growth.run),
     "http": ("Decisions over HTTP", http.run),
 }
 QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batches=2, classes=40, questions=60)

@@ -18,6 +18,11 @@ WORDS = {
     "gate_is_faster_cpu": "{:,.1f}x by CPU",
     "p50_us": "p50 {:,.0f} µs",
     "p99_us": "p99 {:,.0f} µs",
+    "per_commit": "{:.1f} samples a commit",
+    "beyond_bytes": "{:,.0f} bytes beyond the words",
+    "row_bytes": "{:,.0f} of them rows and indexes of samples",
+    "content_bytes": "{:,.0f} the words, compressed",
+    "resident_mb": "{:.0f} MB resident",
     "calls": "{:,.0f} calls",
     "bytes_each": "{:,.0f} bytes stored each",
 }

@@ -31,6 +31,7 @@ from provenance.ledger.append import Clock, Receipt, format_time, make_draft
 from provenance.ledger.checkpoint import Checkpoint, sign_checkpoint
 from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
 from provenance.ledger.merkle import tree_root
+from provenance.ledger.mirror import Mirror
 from provenance.ledger.note import format_vkey
 from provenance.ledger.prove import Prover, consistency_between
 from provenance.ledger.publish import Publisher, publish, publish_tiles, read_checkpoint
@@ -38,6 +39,7 @@ from provenance.ledger.quorum import Account, Quorum, read_account, read_witness
 from provenance.ledger.rotate import retire_due
 from provenance.ledger.sequencer import Sequencer
 from provenance.ledger.sign import sign_entry
+from provenance.ledger.target import open_target
 from provenance.policy.pack import Pack, load_pack
 from provenance.policy.recorded import choose_pack, policy_predicate
 from provenance.policy.words import check_pack
@@ -73,6 +75,8 @@ class Runtime:
     publisher: Publisher | None = None
     governing: Lock = field(default_factory=Lock)  # one change of terms or policy at a time: each stands on the last
     quorum: Quorum | None = None
+    mirror: Mirror | None = None
+    mirror_publisher: Publisher | None = None
 
     def append(
         self,
@@ -117,9 +121,15 @@ class Runtime:
         with read_session(self.engine) as session:
             if self.quorum is None:
                 publish(session, folder, self.ring.vkey_lines)
-                return None
-            note = publish_tiles(session, folder, self.ring.vkey_lines)
-        return self.quorum.publish(folder, note)  # no session is open while witnesses are waited for
+                note = None
+            else:
+                note = publish_tiles(session, folder, self.ring.vkey_lines)
+        again = None
+        if self.quorum is not None and note is not None:
+            again = self.quorum.publish(folder, note)  # no session is open while witnesses are waited for
+        if self.mirror_publisher is not None:
+            self.mirror_publisher.wake()
+        return again
 
     def cosigned(self) -> str | None:
         """The published checkpoint with the lines of its witnesses; None without witnesses, or before the first."""
@@ -138,6 +148,9 @@ class Runtime:
         self.sequencer.close()
         if self.publisher is not None:
             self.publisher.close()
+        if self.mirror is not None and self.mirror_publisher is not None:
+            self.mirror.ending.set()  # an upload that takes long breaks off; the next start takes it up
+            self.mirror_publisher.close()
         if self.quorum is not None:
             self.quorum.close()
         self.engine.dispose()
@@ -177,6 +190,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
                 content=policy.pack.content(),
             )
         _open_quorum(runtime)
+    _open_mirror(runtime)
     runtime.publisher = Publisher(runtime.publish)
     sequencer.after_commit(runtime.publisher.wake)
     runtime.publisher.wake()
@@ -258,6 +272,18 @@ def _open_quorum(runtime: Runtime) -> None:
             logged = find_statement(session, "witness", keyid)
         if logged is None or logged.predicate != said:
             runtime.append("witness", said)
+
+
+def _open_mirror(runtime: Runtime) -> None:
+    """Publication to a target has a thread of its own: what is far away holds up neither appends nor witnesses."""
+    url = runtime.settings.publish_url
+    if url is None:
+        return
+    runtime.mirror = Mirror(
+        runtime.engine, runtime.folder("log"), open_target(url), url,
+        lambda: runtime.ring.vkey_lines, lambda: int(runtime.clock().timestamp()),
+    )  # fmt: skip
+    runtime.mirror_publisher = Publisher(runtime.mirror.act)
 
 
 def _log_keys(runtime: Runtime) -> None:

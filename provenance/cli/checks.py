@@ -37,7 +37,7 @@ def run_checks() -> list[Check]:
         ("chromium", lambda: _program("chromium", "browser tests")),
         ("bwrap", lambda: _program("bwrap", "isolating training runs")),
         ("service", _service), ("settings", _settings), ("data directory", _data_dir), ("port", _port),
-        ("keys", _keys), ("log", _log), ("witnesses", _witnesses), ("policy", _policy),
+        ("keys", _keys), ("log", _log), ("witnesses", _witnesses), ("publication", _publication), ("policy", _policy),
     )  # fmt: skip
     return [_run(name, check) for name, check in checks]
 
@@ -182,6 +182,26 @@ def _witnesses() -> tuple[str, str]:
     if account.hold is not None:
         return WARN, f"publication is held: {account.hold}"
     return OK, f"{account.agreeing} of {len(account.witnesses)} agreed when they were asked last"
+
+
+def _publication() -> tuple[str, str]:
+    from provenance.ledger.checkpoint import parse_checkpoint
+    from provenance.ledger.mirror import read_state
+    from provenance.ledger.note import parse_note
+    from provenance.ledger.publish import read_checkpoint
+    from provenance.ledger.target import open_target
+
+    settings = _load()
+    if settings.publish_url is None:
+        return OK, "to the data directory alone (PROVENANCE_PUBLISH_URL)"
+    open_target(settings.publish_url)
+    state = read_state(settings.data_dir / "log", settings.publish_url)
+    note = read_checkpoint(settings.data_dir / "log")
+    behind = 0 if note is None else parse_checkpoint(parse_note(note).text).size - (state.published_size or 0)
+    said = f"{state.said}{f'; {behind:,} entries behind' if behind > 0 else ''}"
+    if state.stopped:
+        return FAIL, said
+    return (WARN if state.problem or behind > 0 else OK), said
 
 
 def _load() -> Any:

@@ -155,6 +155,40 @@ def export(
         print_line(f"{size:,} entries in {folder}")
 
 
+@app.command("publish")
+def publish(
+    target: Annotated[
+        str | None, typer.Argument(help="A path, file:///… or s3://bucket/prefix. [PROVENANCE_PUBLISH_URL]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish the log to a folder or a bucket now; what a publication left unfinished is taken up."""
+    from provenance.ledger.mirror import mirror_log
+    from provenance.ledger.target import open_target
+    from provenance.store.log import get_head
+    from provenance.store.session import make_engine
+
+    with read_database() as (settings, session):
+        url = target or settings.publish_url
+        if url is None:
+            raise MalformedError("no target", FieldError("TARGET", None, "a path, file:///… or s3://bucket/prefix"))
+        place, note = open_target(url), _cosigned(settings) or get_head(session).checkpoint
+        vkeys = [item.vkey for item in read_keys(settings) if item.vkey and item.state != "revoked"]
+    engine = make_engine(settings.resolved_database_url)
+    try:
+        with show_progress() as progress:
+            progress.add_task("publishing", total=None)
+            size = mirror_log(engine, place, note, vkeys)
+    except OSError as exc:
+        raise MalformedError(f"{url} cannot be written: {exc}", FieldError("TARGET", url, "a writable place")) from exc
+    finally:
+        engine.dispose()
+    if as_json:
+        print_json({"target": url, "tree_size": size})
+    else:
+        print_line(f"{size:,} entries at {url}")
+
+
 def _cosigned(settings: Any) -> str | None:
     """The checkpoint that witnesses let go, where the log publishes by a policy.
 

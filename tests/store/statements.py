@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
+from provenance.attestation.predicates import FORMS
 from provenance.ledger.append import format_time, make_draft
 from provenance.ledger.sign import sign_entry
 from provenance.store.session import read_session
@@ -80,6 +81,22 @@ def report(identifier: str) -> dict[str, Any]:
     return {"id": identifier, "kind": "recall", "subject": subject, "log_size": 5, "files": [], "previous": None}
 
 
+EXAMPLES: dict[str, Any] = {
+    "str": "x", "int": 1, "bool": True, "list": [], "map": {}, "any": None, "digest": digest_of("any"),
+    "day": "2026-11-24", "time": AT, "files": [], "verdict": "deny", "grade": "claimed", "state": "active",
+    "purpose": "log", "agreement-step": "made", "exception-step": "request",
+}  # fmt: skip
+KINDS_WITHOUT_ROWS = sorted(
+    FORMS.keys() - {"sample", "batch", "student", "decision", "release", "run", "model", "report"}
+)
+
+
+def example(kind: str, **changes: Any) -> dict[str, Any]:
+    """A predicate of a kind by its form alone: every field there, null where it may be."""
+    fields = [item.partition(":") for item in FORMS[kind].split()]
+    return {name: None if form.endswith("?") else EXAMPLES[form] for name, _, form in fields} | changes
+
+
 def fill(log: Log, catalogue: Catalogue) -> None:
     """Something of everything: samples of several classes in two datasets, and all that follows them."""
     recorder = log.recorder(catalogue)
@@ -108,3 +125,6 @@ def fill(log: Log, catalogue: Catalogue) -> None:
         say(log, "model", **model(name))
     say(log, "report", **report("rep_1"))
     recorder.record(make_samples(raw_sample(external_id="x-2")), source="gateway")
+    for kind in KINDS_WITHOUT_ROWS:
+        for name in ("one", "two", "one"):  # said twice of the same
+            say(log, kind, **example(kind, **({"id": name} if "id:str" in FORMS[kind] else {})))

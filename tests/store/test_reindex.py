@@ -2,17 +2,76 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import text
+from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
+from sqlalchemy import inspect, text
+
+from provenance.attestation.envelope import parse_entry
+from provenance.attestation.predicates import FORMS
 from provenance.errors import ConflictError, StatementError
 from provenance.store import reindex as module
-from provenance.store.log import get_head
+from provenance.store.index import INDEX_TABLES
+from provenance.store.log import find_head, get_head, iterate_entries
 from provenance.store.reindex import reindex
 from provenance.store.session import read_session, write_session
+from provenance.store.tables import metadata
 from provenance.terms.catalogue import Catalogue
+from tests.dashboard import serve_filled
 from tests.store.logs import Log, check_log, make_samples, raw_sample, read_index
 from tests.store.statements import decision, fill, report, say
+
+# Tables that are not made from entries, and why. All others are index tables: made again row by row, or a test fails.
+NOT_FROM_ENTRIES = {
+    "log_head": "the signed head: it says which entries are the log",
+    "log_tile": "the tree itself; `log verify` computes it from the entries",
+    "entry_segment": "the entries",
+    "content_segment": "the erasable words, of which entries hold commitments alone",
+    "job": "operation: what this service is doing now; what it made is in entries",
+    "token": "operation: secrets of access, by digest",
+    "idempotency": "operation: answers to repeated requests",
+    "alembic_version": "the schema's own version",
+}
+
+
+def test_every_table_is_an_index_or_has_its_reason_not_to_be(log: Log) -> None:
+    made = {str(model.__tablename__) for model in INDEX_TABLES}
+    assert set(metadata.tables) | {"alembic_version"} == made | NOT_FROM_ENTRIES.keys()
+    assert not made & NOT_FROM_ENTRIES.keys()
+    assert set(inspect(log.engine).get_table_names()) == made | NOT_FROM_ENTRIES.keys()  # what the migrations made
+
+
+def test_the_log_of_these_tests_holds_every_kind_of_statement(sqlite_log: Log, catalogue: Catalogue) -> None:
+    fill(sqlite_log, catalogue)
+    with read_session(sqlite_log.engine) as session:
+        kinds = {parse_entry(entry).kind for _, entry in iterate_entries(session)}
+    assert kinds == set(FORMS)
+
+
+def test_only_the_index_is_touched(log: Log, catalogue: Catalogue) -> None:
+    def others() -> dict[str, list[str]]:
+        with read_session(log.engine) as session:
+            tables = [table for name, table in metadata.tables.items() if name in NOT_FROM_ENTRIES]
+            rows = {table.name: session.connection().execute(table.select()).all() for table in tables}
+            return {name: sorted(map(repr, found)) for name, found in rows.items()}
+
+    fill(log, catalogue)
+    before = others()
+    with write_session(log.engine) as session:
+        reindex(session)
+    assert others() == before
+
+
+@pytest.mark.slow
+def test_the_index_of_a_service_that_did_everything_is_made_again(tmp_path: Path) -> None:
+    with contextmanager(serve_filled)(tmp_path) as dashboard:
+        with write_session(dashboard.runtime.engine) as session:
+            find_head(session, lock=True)  # nobody appends in between
+            live = read_index(session)
+            reindex(session)
+            assert read_index(session) == live
+        assert all(live.values())
 
 
 def test_rows_from_the_entries_alone_are_the_live_rows(log: Log, catalogue: Catalogue) -> None:

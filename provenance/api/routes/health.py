@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -30,4 +31,6 @@ def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
     if runtime.quorum is not None:
         account = runtime.account()
         answer["publication"] = {"held": account.hold, "published_size": account.published_size}
+    if runtime.mirror is not None:
+        answer["mirror"] = asdict(runtime.mirror.state)
     return answer

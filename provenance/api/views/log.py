@@ -63,6 +63,7 @@ class LogPage(Page):
 
     `consistent` is this server's own check at `checked_at`, `problem` what it found; `growth_left_out` counts older appends.
     With witnesses, `hold` says why publication is held, and `published_note` is the newest that they let go.
+    `mirror` says how far publication to another place is, where one is configured.
     """
 
     template: ClassVar[str] = "log/show.html"
@@ -86,6 +87,8 @@ class LogPage(Page):
     published_size: int | None = None
     hold: str | None = None
     held_since: Time | None = None
+    mirror: str | None = None
+    mirror_works: bool = True
 
 
 @dataclass(frozen=True)
