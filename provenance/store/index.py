@@ -18,6 +18,7 @@ from sqlmodel import Session, SQLModel, col, select
 from provenance.attestation.facts import sample_facts, teacher_name
 from provenance.attestation.statement import Statement
 from provenance.errors import StatementError
+from provenance.store import lineage
 from provenance.store.tables import (
     BLOCK_ENTRIES,
     ClassBlock,
@@ -25,6 +26,8 @@ from provenance.store.tables import (
     Decision,
     DecisionClass,
     FactClass,
+    LineageEdge,
+    LineageNode,
     Model,
     Release,
     Report,
@@ -36,6 +39,8 @@ from provenance.store.tables import (
 
 Predicate = Mapping[str, Any]
 INDEX_TABLES: tuple[type[SQLModel], ...] = (
+    LineageEdge,
+    LineageNode,
     Report,
     Run,
     Release,
@@ -103,6 +108,7 @@ def _index_samples(session: Session, samples: Sequence[tuple[int, Predicate]], *
     ]
     session.connection().execute(insert(SampleRow), rows)
     _count_blocks(session, rows)
+    lineage.add_samples(session, rows, [predicate for _, predicate in samples])
 
 
 # Both databases read it so; the ORM has no word for it that both know.
@@ -188,6 +194,9 @@ def _index_statement(session: Session, index: int, statement: Statement) -> None
     if rows is not None:
         rows(session, index, predicate)
     session.flush()
+    added = _LINEAGE.get(statement.kind)
+    if added is not None:
+        added(session, index, predicate)
 
 
 def _index_student(session: Session, index: int, predicate: Predicate) -> None:
@@ -285,4 +294,10 @@ _ROWS: dict[str, Callable[[Session, int, Predicate], None]] = {
     "release": _index_release,
     "run": _index_run,
     "report": _index_report,
+}
+_LINEAGE: dict[str, Callable[[Session, int, Predicate], None]] = {
+    "model": lineage.add_model,
+    "release": lineage.add_release,
+    "run": lineage.add_run,
+    "report": lineage.add_report,
 }
