@@ -18,7 +18,7 @@ from sqlmodel import Session, SQLModel, col, select
 from provenance.attestation.facts import sample_facts, teacher_name
 from provenance.attestation.statement import Statement
 from provenance.errors import StatementError
-from provenance.store import lineage
+from provenance.store import lineage_index
 from provenance.store.tables import (
     BLOCK_ENTRIES,
     ClassBlock,
@@ -108,7 +108,7 @@ def _index_samples(session: Session, samples: Sequence[tuple[int, Predicate]], *
     ]
     session.connection().execute(insert(SampleRow), rows)
     _count_blocks(session, rows)
-    lineage.add_samples(session, rows, [predicate for _, predicate in samples])
+    lineage_index.add_samples(session, rows, [predicate for _, predicate in samples])
 
 
 # Both databases read it so; the ORM has no word for it that both know.
@@ -296,8 +296,8 @@ _ROWS: dict[str, Callable[[Session, int, Predicate], None]] = {
     "report": _index_report,
 }
 _LINEAGE: dict[str, Callable[[Session, int, Predicate], None]] = {
-    "model": lineage.add_model,
-    "release": lineage.add_release,
-    "run": lineage.add_run,
-    "report": lineage.add_report,
+    "model": lineage_index.add_model,
+    "release": lineage_index.add_release,
+    "run": lineage_index.add_run,
+    "report": lineage_index.add_report,
 }
