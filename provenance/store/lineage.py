@@ -147,3 +147,9 @@ def weigh_parts(session: Session, log_size: int) -> dict[tuple[int, int], tuple[
             before = held.get((dataset, number), (0, 0))
             held[dataset, number] = (before[0] + int(samples), before[1] + int(tokens))
     return held
+
+
+def name_releases(session: Session) -> dict[str, str]:
+    """`name@version` of every release, by id."""
+    rows = session.exec(select(Release.id, Release.name, Release.version)).all()
+    return {identifier: f"{name}@{version}" for identifier, name, version in rows}

@@ -16,6 +16,7 @@ from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
+from provenance.lineage.rings import refuse_run_ring
 from provenance.runtime import Runtime
 from provenance.store.jobs import ENDED, create_job, find_job
 from provenance.store.releases import get_release
@@ -53,6 +54,8 @@ def post_run(
         known = find_job(session, identifier)
     if known is None:  # asked again under its key, a launch is not judged again
         check_launch(runtime, request)
+        with read_session(runtime.engine) as session:
+            refuse_run_ring(session, request["release"], body.student)
     with write_session(runtime.engine) as session:
         create_job(session, identifier=identifier, kind="run", request=request, now=format_time(runtime.clock()))
     engine.start("run", identifier)
