@@ -100,11 +100,16 @@ def _bytes(options: Options, folder: Path) -> Iterator[Result]:
             cluster.stop()
 
 
+def _record_all(runtime: Runtime, options: Options) -> None:
+    for number in range(options.batches):
+        _record(runtime, options.batch, number)
+
+
 def _weigh(name: str, settings: Settings, options: Options) -> Result:
     runtime = open_runtime(settings, lambda: NOW)
     try:
         before, count = _sizes(runtime), options.batch * options.batches
-        took = time_once(lambda: [_record(runtime, options.batch, number) for number in range(options.batches)])
+        took = time_once(lambda: _record_all(runtime, options))
         after = _sizes(runtime)
     finally:
         runtime.close()

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_24_notices"
-down_revision = "2026_11_24_class_blocks"
+down_revision = "2026_11_24_lineage"
 branch_labels = None
 depends_on = None
 

@@ -193,7 +193,15 @@ class Recorder:
 def _line_of(sample: Sample, binding: Binding, completion_bytes: int) -> SampleLine:
     counted = None if sample.usage is None else sample.usage.output_tokens
     tokens = count_tokens(counted, completion_bytes)
-    return SampleLine(sample.dataset, binding.fact_class, sample.generated_at, tokens, sample.external_id)
+    return SampleLine(
+        sample.dataset,
+        binding.fact_class,
+        sample.generated_at,
+        tokens,
+        sample.external_id,
+        sample.teacher.weights_digest,
+        sample.parents,
+    )
 
 
 def _request_digest(samples: Sequence[Sample], source: str, capture: Mapping[str, Any] | None) -> str:

@@ -20,6 +20,7 @@ from provenance.cli import (
     exception,
     importing,
     keys,
+    lineage,
     log,
     model,
     policy,
@@ -51,8 +52,9 @@ COMMANDS = (
 NOUNS = {
     "db": db.app, "token": token.app, "import": importing.app, "terms": terms.app, "policy": policy.app,
     "agreement": agreement.app, "exception": exception.app,
-    "student": student.app, "release": release.app, "run": run.app, "model": model.app, "report": report.app,
-    "log": log.app, "keys": keys.app, "witness": witness.app, "erase": erase.app, "recall": recall.app,
+    "student": student.app, "release": release.app, "run": run.app, "model": model.app, "lineage": lineage.app,
+    "report": report.app, "log": log.app, "keys": keys.app, "witness": witness.app, "erase": erase.app,
+    "recall": recall.app,
 }  # fmt: skip
 for _command in COMMANDS:
     app.command()(_command)

@@ -134,9 +134,8 @@ class BucketTarget:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         retry: Any = {"max_retries": ATTEMPTS, "retry_timeout": PATIENCE}
         options: Any = {"allow_http": (endpoint or "").startswith("http://"), "timeout": "30s"}
-        self._store = S3Store.from_url(
-            self.url, retry_config=retry, client_options=options, **({"endpoint": endpoint} if endpoint else {})
-        )
+        where: Any = {"endpoint": endpoint} if endpoint else {}
+        self._store = S3Store.from_url(self.url, retry_config=retry, client_options=options, **where)
 
     def read(self, name: str) -> bytes | None:
         """The bytes under a name."""
@@ -184,9 +183,7 @@ class BucketTarget:
         from obstore.exceptions import BaseError
 
         try:
-            obstore.put(
-                self._store, name, data, attributes=describe(name), mode=mode, use_multipart=False
-            )  # fmt: skip
+            obstore.put(self._store, name, data, attributes=dict(describe(name)), mode=mode, use_multipart=False)
         except BaseError as exc:
             raise self._say("written", name, exc) from exc
 

@@ -17,6 +17,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from provenance.attestation.statement import Statement
 from provenance.errors import StatementError
+from provenance.store import lineage_index
 from provenance.store.samples_index import SampleGroup, index_samples
 from provenance.store.tables import (
     ClassBlock,
@@ -24,6 +25,8 @@ from provenance.store.tables import (
     Decision,
     DecisionClass,
     FactClass,
+    LineageEdge,
+    LineageNode,
     Model,
     Release,
     Report,
@@ -35,6 +38,8 @@ from provenance.store.tables import (
 
 Predicate = Mapping[str, Any]
 INDEX_TABLES: tuple[type[SQLModel], ...] = (
+    LineageEdge,
+    LineageNode,
     Report,
     Run,
     Release,
@@ -99,6 +104,9 @@ def _index_statement(session: Session, index: int, statement: Statement) -> None
     if rows is not None:
         rows(session, index, predicate)
     session.flush()
+    added = _LINEAGE.get(statement.kind)
+    if added is not None:
+        added(session, index, predicate)
 
 
 def _index_student(session: Session, index: int, predicate: Predicate) -> None:
@@ -196,4 +204,10 @@ _ROWS: dict[str, Callable[[Session, int, Predicate], None]] = {
     "release": _index_release,
     "run": _index_run,
     "report": _index_report,
+}
+_LINEAGE: dict[str, Callable[[Session, int, Predicate], None]] = {
+    "model": lineage_index.add_model,
+    "release": lineage_index.add_release,
+    "run": lineage_index.add_run,
+    "report": lineage_index.add_report,
 }

@@ -10,6 +10,7 @@ from sqlalchemy import func, text, update
 from sqlmodel import Session, col, select
 
 from provenance.attestation.facts import sample_facts, teacher_name
+from provenance.store.lineage_index import Placed, add_samples
 from provenance.store.rows import insert_samples
 from provenance.store.tables import BLOCK_ENTRIES, Dataset, FactClass
 
@@ -27,6 +28,8 @@ class SampleLine(Struct, array_like=True, gc=False):
     generated_at: str
     tokens: int
     external_id: str | None
+    weights: str | None
+    parents: list[str]
 
 
 class SampleGroup(Struct, array_like=True):
@@ -44,6 +47,8 @@ class SampleGroup(Struct, array_like=True):
             predicate["generated_at"],
             completion_tokens(predicate),
             predicate.get("external_id"),
+            predicate["teacher"].get("weights_digest"),
+            predicate.get("parents") or [],
         )
         if digest not in self.facts:
             self.facts[digest] = sample_facts(predicate)
@@ -72,6 +77,13 @@ def index_samples(session: Session, samples: SampleGroup, *, batch_index: int) -
         ],
     )
     _add_to_blocks(session, counts, datasets, classes)
+    add_samples(
+        session,
+        [
+            Placed(index, datasets[line.dataset], classes[line.fact_class], line.weights, line.tokens, line.parents)
+            for index, line in enumerate(samples.lines, first)
+        ],
+    )
 
 
 def _count(lines: Sequence[SampleLine], first: int) -> Counts:

@@ -2,7 +2,7 @@
 
 - **Ledger** tables (`log_*`, `entry_segment`) hold the log itself; rows are only ever added, but for the head and the
   growing tiles at the right edge.
-- **Index** tables (`statement` to `report`) can be rebuilt from the entries (`provenance db reindex`).
+- **Index** tables (`statement` to `lineage_edge`) can be rebuilt from the entries (`provenance db reindex`).
 - `content_segment` holds the erasable words that the entries only commit to.
 - **Service** tables (`job`, `token`, `idempotency`) are about this service, not about what happened.
 """
@@ -213,6 +213,40 @@ class Report(SQLModel, table=True):
     kind: str
     subject_kind: str
     subject: str = Field(index=True)
+
+
+class LineageNode(SQLModel, table=True):
+    """A thing of the lineage; samples are folded by dataset, fact class and teacher (`store.lineage` says how)."""
+
+    __tablename__ = "lineage_node"
+    __table_args__ = (
+        Index("uq_lineage_node_kind_key", "kind", "key", unique=True),
+        Index("ix_lineage_node_fact_class_id_dataset_id", "fact_class_id", "dataset_id"),
+    )
+    id: int = _index(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    kind: str
+    key: str
+    entry: int = _index()
+    name: str | None = Field(default=None, index=True)
+    revision: str | None = None
+    digest: str | None = Field(default=None, index=True)
+    dataset_id: int | None = Field(default=None, foreign_key="dataset.id")
+    fact_class_id: int | None = Field(default=None, foreign_key="fact_class.id")
+    samples: int = 0
+    tokens: int = _index(default=0)
+
+
+class LineageEdge(SQLModel, table=True):
+    """From what was used to what was made of it; `entry` says so."""
+
+    __tablename__ = "lineage_edge"
+    __table_args__ = {"sqlite_with_rowid": False}
+    parent: int = _index(foreign_key="lineage_node.id", primary_key=True)
+    child: int = _index(foreign_key="lineage_node.id", primary_key=True)
+    relation: str = Field(primary_key=True)
+    entry: int = _index()
+    samples: int = 0
+    tokens: int = _index(default=0)
 
 
 class Job(SQLModel, table=True):

@@ -61,7 +61,9 @@ class SmallDisk(ServiceProcess):
         samples = [
             make_sample(at, external_id=f"{number}/{at}") | {"completion": _noise(number, at)} for at in range(10)
         ]
-        return self.client.post("/api/v1/samples", json=samples, headers={"Idempotency-Key": f"request-{number}"})
+        headers = {"Idempotency-Key": f"request-{number}"}
+        answer: httpx.Response = self.client.post("/api/v1/samples", json=samples, headers=headers)
+        return answer
 
 
 def _noise(number: int, at: int) -> str:

@@ -22,6 +22,7 @@ NOUNS = (
     "releases",
     "runs",
     "models",
+    "lineage",
     "reports",
     "erasures",
     "recalls",

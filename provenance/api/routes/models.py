@@ -9,6 +9,8 @@ from pydantic import Field
 
 from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
+from provenance.lineage.rings import refuse_ring
+from provenance.store.log import find_statement
 from provenance.store.models import get_model, list_models
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
@@ -29,10 +31,14 @@ class ModelRequest(RequestBody):
 
 
 @router.post("", status_code=201)
-def post_model(body: ModelRequest, runtime: RuntimeDep, actor: WriterDep, key: IdempotencyDep) -> dict[str, Any]:
+def post_model(
+    body: ModelRequest, runtime: RuntimeDep, session: SessionDep, actor: WriterDep, key: IdempotencyDep
+) -> dict[str, Any]:
     """Register a model."""
     actor.require("release")
     identifier = make_id("mdl", key)
+    if find_statement(session, "model", identifier) is None:  # a repeated request is answered as the first was
+        refuse_ring(session, f"{body.provider}/{body.name}", body.parents)
     predicate = {"id": identifier, **body.model_dump(), "run": None, "evaluation": None, "conditions": []}
     subjects = [(f"{body.provider}/{body.name}", body.weights_digest)] if body.weights_digest else []
     receipt = runtime.append("model", predicate, subjects=subjects, once=(identifier, predicate))

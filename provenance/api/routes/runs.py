@@ -16,6 +16,7 @@ from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
+from provenance.lineage.rings import refuse_run_ring
 from provenance.runtime import Runtime
 from provenance.store.jobs import ENDED, create_job, find_job
 from provenance.store.releases import get_release
@@ -61,6 +62,8 @@ def post_run(
         check_launch(runtime, request)
         backend = open_backend(runtime, request)
         backend.check(backend.complete(read_need(request)))
+        with read_session(runtime.engine) as session:
+            refuse_run_ring(session, request["release"], body.student)
     with write_session(runtime.engine) as session:
         create_job(session, identifier=identifier, kind="run", request=request, now=format_time(runtime.clock()))
     engine.start("run", identifier)

@@ -1,0 +1,74 @@
+"""Lineage over HTTP: the answers of a real record, and questions that are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.service import LocalService
+
+URL = "/api/v1/lineage"
+
+
+def ask(service: LocalService, path: str = "", **query: Any) -> Any:
+    return service.get(URL + path, params=query)
+
+
+def test_a_teacher_leads_to_what_was_released_and_reported(service: LocalService) -> None:
+    found = ask(service, root="huggingface-smollm/smollm2-135m-instruct", direction="descendants")
+    kinds = {node["kind"] for node in found["nodes"]}
+    assert {"name", "samples", "release"} <= kinds
+    assert (found["left_out"], found["log_size"]) == (0, service.log_size())
+    release = next(node for node in found["nodes"] if node["kind"] == "release")
+    back = ask(service, root=release["ref"], direction="ancestors", depth=1)
+    assert {node["distance"] for node in back["nodes"]} == {0, 1}
+    way = ask(service, "/path", **{"from": "huggingface-smollm/smollm2-135m-instruct", "to": release["ref"]})
+    assert [step["relation"] for step in way["steps"]] == ["generated", "released"]
+    shares = ask(service, "/shares", root=release["ref"])
+    assert sum(item["share"] for item in shares["teachers"]) == pytest.approx(1)
+    assert "openai/gpt-4o" not in {item["name"] for item in shares["teachers"]}
+    taint = ask(service, "/taint", root=release["ref"])
+    assert {item["document"] for item in taint["items"]} == {"meta-llama-3.1"}
+    reach = ask(service, "/reach", root="sample:" + str(_first_sample(service)))
+    assert release["ref"].removeprefix("release:") in reach["releases"]
+
+
+def _first_sample(service: LocalService) -> int:
+    found = ask(service, root="huggingface-smollm/smollm2-135m-instruct")
+    return int(min(node["entry"] for node in found["nodes"] if node["kind"] == "samples"))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "field"),
+    [
+        ("", {"root": "nobody/nothing"}, 404, "root"),
+        ("", {"root": "meta/x", "direction": "sideways"}, 400, "direction"),
+        ("", {"root": "openai/gpt-4o", "depth": -1}, 400, "depth"),
+        ("", {"root": "openai/gpt-4o", "limit": 0}, 400, "limit"),
+        ("", {"root": "\x00"}, 400, "root"),
+        ("/reach", {"root": "openai/gpt-4o", "log_size": 10**12}, 400, "log_size"),
+        ("/taint", {"root": "dataset:mixed"}, 400, "root"),
+    ],
+)
+def test_a_question_that_is_none_names_its_field(
+    service: LocalService, path: str, query: dict[str, Any], status: int, field: str
+) -> None:
+    answer = service.client.get(URL + path, params=query)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_a_model_that_names_itself_as_parent_is_refused_and_nothing_is_logged(service: LocalService) -> None:
+    size = service.log_size()
+    body = {"provider": "acme", "name": "ring", "kind": "open-weights", "parents": ["Acme/Ring"]}
+    answer = service.post("/api/v1/models", body, expect=409)
+    assert answer["errors"][0]["field"] == "parents"
+    assert service.log_size() == size
+
+
+def test_a_repeated_registration_is_answered_as_the_first(service: LocalService) -> None:
+    headers = {"Idempotency-Key": "lineage-1"}
+    body = {"provider": "acme", "name": "twice", "kind": "open-weights", "parents": ["openai/gpt-4o"]}
+    first = service.post("/api/v1/models", body, expect=201, headers=headers)
+    assert service.post("/api/v1/models", body, expect=201, headers=headers) == first
