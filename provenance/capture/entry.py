@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from provenance.attestation.statement import STATEMENT_TYPE, predicate_type
-from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, commit
+from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, commit, is_plain
 from provenance.capture.sample import Account, Message, PromptOrigin, Sample, SourceDataset, Teacher, Usage
 from provenance.errors import MalformedError, StatementError
 
@@ -116,11 +116,29 @@ def write_entry(sample: Sample, stamp: Stamp, binding: Binding, salts: tuple[byt
     return entry, _WORDS % (prompt, completion, salts[0].hex().encode(), salts[1].hex().encode()), len(completion)
 
 
+def write_sample(sample: Sample) -> bytes:
+    """The canonical bytes of a sample with all its words, as it was handed in.
+
+    Raises:
+        MalformedError: it holds what JSON has no bytes for.
+    """
+    plain = is_plain(sample.parameters) and is_plain(sample.human_contribution)
+    if plain and not _calls_tools(sample.prompt) and not _calls_tools(sample.completion):
+        return _encode_words(sample)
+    return canonical_bytes(msgspec.to_builtins(sample))
+
+
 def _write_messages(messages: Sequence[Message] | str) -> bytes:
-    if isinstance(messages, str) or any(message.tool_calls for message in messages):
-        return canonical_bytes(msgspec.to_builtins(messages))
+    return canonical_bytes(msgspec.to_builtins(messages)) if _calls_tools(messages) else _encode_words(messages)
+
+
+def _calls_tools(messages: Sequence[Message] | str) -> bool:
+    return not isinstance(messages, str) and any(message.tool_calls for message in messages)
+
+
+def _encode_words(value: Sample | Sequence[Message] | str) -> bytes:
     try:
-        return _encode(messages)
+        return _encode(value)
     except UnicodeError as exc:  # a lone surrogate
         raise MalformedError(f"not canonical JSON: {exc}") from exc
 

@@ -24,7 +24,7 @@ from provenance.attestation.envelope import parse_entry
 from provenance.attestation.facts import fact_class_digest, sample_facts
 from provenance.attestation.statement import Statement
 from provenance.canonical import SALT_BYTES, canonical_bytes, sha256_digest
-from provenance.capture.entry import Binding, FactsKey, Stamp, facts_key, write_entry
+from provenance.capture.entry import Binding, FactsKey, Stamp, facts_key, write_entry, write_sample
 from provenance.capture.opened import check_belongs
 from provenance.capture.sample import Sample
 from provenance.errors import FieldError, MalformedError
@@ -205,5 +205,6 @@ def _line_of(sample: Sample, binding: Binding, completion_bytes: int) -> SampleL
 
 
 def _request_digest(samples: Sequence[Sample], source: str, capture: Mapping[str, Any] | None) -> str:
-    named = [] if capture is None else [capture["id"]]
-    return sha256_digest(canonical_bytes([source, [msgspec.to_builtins(sample) for sample in samples], *named]))
+    said = b",".join(map(write_sample, samples))
+    named = b"" if capture is None else b"," + canonical_bytes(capture["id"])
+    return sha256_digest(b"[%b,[%b]%b]" % (canonical_bytes(source), said, named))

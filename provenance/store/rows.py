@@ -11,9 +11,8 @@ from sqlmodel import Session
 
 Row = tuple[int, int, int, int, str, int, str | None]  # in the order of `_NAMES`
 
-_TYPES = ("int8", "int8", "int4", "int4", "varchar", "int4", "varchar")
 _NAMES = '"index", batch_index, dataset_id, fact_class_id, generated_at, tokens, external_id'
-_COPY = f"COPY sample ({_NAMES}) FROM STDIN (FORMAT BINARY)"
+_COPY = f"COPY sample ({_NAMES}) FROM STDIN"  # as text: in binary the driver would cut a number that is too great
 _INSERT = f"INSERT INTO sample ({_NAMES}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
 
 
@@ -33,7 +32,6 @@ def insert_samples(session: Session, rows: Sequence[Row]) -> None:
 def _copy(opened: Any, rows: Sequence[Row]) -> None:
     try:
         with opened as cursor, cursor.copy(_COPY) as copy:
-            copy.set_types(_TYPES)
             for row in rows:
                 copy.write_row(row)
     except psycopg.Error as exc:

@@ -16,8 +16,10 @@ from provenance.attestation.facts import fact_class_digest, sample_facts
 from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement, Subject, format_statement
 from provenance.canonical import COMPLETION_DOMAIN, PROMPT_DOMAIN, canonical_bytes, commit
+from provenance.capture.entry import write_sample
 from provenance.capture.record import Recorder
-from provenance.capture.sample import Sample
+from provenance.capture.sample import Message, Sample
+from provenance.errors import MalformedError
 from provenance.ledger.append import Draft, Receipt
 from provenance.ledger.merkle import leaf_hash
 from provenance.store.reindex import reindex
@@ -93,8 +95,21 @@ def test_an_entry_is_the_canonical_statement_of_its_sample(
     assert list(draft.leaves) == [leaf_hash(entry) for entry in draft.entries]
 
 
+@given(raw=raw_samples)
+def test_a_sample_is_written_canonically(raw: dict[str, Any]) -> None:
+    (sample,) = make_samples(raw)
+    assert write_sample(sample) == canonical_bytes(msgspec.to_builtins(sample))
+
+
+def test_a_word_that_json_cannot_carry_is_refused() -> None:
+    (sample,) = make_samples(raw_sample())
+    sample.completion = [Message(role="assistant", content="\ud800")]
+    with pytest.raises(MalformedError, match="not canonical JSON"):
+        write_sample(sample)
+
+
 @given(raws=LISTS)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_rows_of_any_samples_are_those_that_the_entries_make(
     log: Log, catalogue: Catalogue, raws: list[dict[str, Any]]
 ) -> None:
@@ -105,6 +120,41 @@ def test_rows_of_any_samples_are_those_that_the_entries_make(
     with write_session(log.engine) as session:
         reindex(session)
         assert read_index(session) == live
+
+
+OTHER_FACTS = (
+    {"role": "judge"},
+    {"generated_in": None},
+    {"generated_in": "DE"},
+    {"generated_at": "2026-11-21T10:00:00Z"},
+    {"account": None},
+    {"account": {"holder": None}},
+    {"account": {"holder": "other", "plan": "api"}},
+    {"prompt_origin": None},
+    {"prompt_origin": {"kind": "dataset", "ref": None, "license": "CC0-1.0"}},
+    {"prompt_origin": {"kind": "human", "ref": None, "license": None}},
+    {"human_contribution": {"kind": "edit"}},
+    {"human_contribution": {"kind": None}},
+    {"teacher__provider": "meta"},
+    {"teacher__model": "other"},
+    {"teacher__served_model": "other"},
+    {"teacher__revision": "r1"},
+    {"teacher__obtained_at": "2026-02-03"},
+    {"teacher__route": "reseller"},
+    {"teacher__host": "azure"},
+    {"teacher__route": "dataset", "source_dataset": {"ref": "a/b"}},
+    {"teacher__route": "dataset", "source_dataset": {"ref": "a/c"}},
+    {"teacher__route": "dataset", "source_dataset": {"ref": "a/b", "license": "MIT"}},
+)
+
+
+def test_each_fact_makes_a_class_of_its_own_in_one_batch(sqlite_log: Log, catalogue: Catalogue) -> None:
+    raws = [raw_sample(), *(raw_sample(**change) for change in OTHER_FACTS)]
+    sqlite_log.recorder(catalogue).record(make_samples(*raws), source="api")
+    entries = check_log(sqlite_log.engine, sqlite_log.ring)
+    said = [parse_entry(entry).predicate for entry in entries[1:-1]]
+    assert [item["fact_class"] for item in said] == [fact_class_digest(sample_facts(item)) for item in said]
+    assert len({item["fact_class"] for item in said}) == len(raws)
 
 
 def test_a_row_says_what_its_sample_says(log: Log, catalogue: Catalogue) -> None:
