@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from dbos import DBOS
@@ -9,9 +10,11 @@ from dbos import DBOS
 from provenance.jobs.engine import engine
 from provenance.store.jobs import get_job
 from provenance.store.session import read_session
+from provenance.training.answer_rounds import answer_rounds
 from provenance.training.launch import finish_run, plan_run, run_folder, start_phase
 from provenance.training.supervise import watch_run
 
+log = logging.getLogger(__name__)
 JOB_STATES = {"finished": "done", "cancelled": "cancelled"}
 
 
@@ -41,8 +44,17 @@ def plan_step(identifier: str) -> None:
 
 @DBOS.step(name="train-student.watch")
 def watch_step(identifier: str) -> dict[str, Any]:
-    """Start the process or find it, and wait for its end."""
-    return watch_run(run_folder(engine.runtime, identifier), engine.reporter(identifier))
+    """Start the process or find it, and wait for its end; the rounds of an on-policy run are answered meanwhile."""
+    request = _request(identifier)
+
+    def tend() -> None:
+        try:
+            answer_rounds(engine.runtime, identifier, request)
+        except Exception:  # the log cannot be reached now: tried again until the process's patience ends
+            log.warning("run %s: a round could not be recorded; trying again", identifier, exc_info=True)
+
+    folder, report = run_folder(engine.runtime, identifier), engine.reporter(identifier)
+    return watch_run(folder, report, tend) if request["recipe"] == "on-policy" else watch_run(folder, report)
 
 
 @DBOS.step(name="train-student.finish")

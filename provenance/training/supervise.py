@@ -16,23 +16,29 @@ from provenance.ledger.publish import write_file
 from provenance.training import local
 
 POLL_SECONDS = 0.5
+TENDED = 5  # looks at what the process waits for, between two looks at how it goes
 
 
-def watch_run(folder: Path, progress: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def watch_run(
+    folder: Path, progress: Callable[[dict[str, Any]], None], tend: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """Start the process, or find it again, and wait for its end; the answer is its state and result.
 
-    A process that was lost (killed, machine down) is started again once from its checkpoint, then the run is given up.
+    A process that was lost (killed, machine down) is started again once from its checkpoint, then the run is given up. So is
+    one that ended because no service answered it. `tend` is called over and over while the process runs.
     """
     output = folder / "out"
     ended = local.read_result(output)
-    if ended.result is not None:
+    if ended.result is not None and ended.state != "lost":
         return {"state": ended.state, "result": dict(ended.result), "detail": ended.detail}
     attempts = 0
     while True:
         handle = _find_process(folder) or _start_process(folder)
         while (status := local.poll(handle, output)).state == "running":
             progress(read_progress(output))
-            time.sleep(POLL_SECONDS)
+            for _ in range(TENDED):
+                tend()
+                time.sleep(POLL_SECONDS / TENDED)
         progress(read_progress(output))
         if status.state != "lost" or attempts or (output / local.CANCEL).exists():
             return {"state": status.state, "result": dict(status.result or {}), "detail": status.detail}
