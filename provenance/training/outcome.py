@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.training.compute import count_training, count_white_box
 from provenance.training.energy import peak_memory_bytes
 from provenance.training.files import digest_files, find_pickles, list_files, open_modes, write_atomically
 from provenance.training.local import RESULT
@@ -66,22 +67,16 @@ def describe_consumed(run: Run, facts: StudentFacts, rows: Sequence[Row], consum
 
 
 def describe_compute(run: Run, facts: StudentFacts, consumed: Consumed) -> dict[str, Any]:
-    """The compute by the rule of 6ND for training and 2ND for a forward pass; the teacher's part stands apart, as the EU's
-    guidelines on general-purpose models count it beside the student's own."""
-    trained = 6 * facts.parameters * sum(consumed.tokens)
+    """The compute of the run, and the teacher that a white-box recipe ran beside the student."""
+    trained = sum(consumed.tokens)
     if run.plan.recipe not in WHITE_BOX:
-        return {"flops": {"method": "6ND", "value": trained}}
-    parameters = count_parameters(Path(run.plan.teacher_dir or ""))
-    seen = sum(consumed.tokens) + sum(consumed.scored)
-    parts = {
-        "student_training": trained,
-        "student_writing": 2 * facts.parameters * sum(consumed.written),
-        "teacher_forward": 2 * parameters * seen,
-    }
-    teacher = {"model": run.plan.teacher, "weights_digest": run.plan.teacher_digest, "parameters": parameters}
+        return {"flops": count_training(facts.parameters, trained)}
+    teacher, seen = count_parameters(Path(run.plan.teacher_dir or "")), trained + sum(consumed.scored)
+    written = sum(consumed.written)
+    named = {"model": run.plan.teacher, "weights_digest": run.plan.teacher_digest}
     return {
-        "flops": {"method": "6ND + 2ND of forward passes", "value": sum(parts.values()), **parts},
-        "teacher_weights": teacher | {"tokens": seen},
+        "flops": count_white_box(facts.parameters, teacher, trained=trained, written=written, seen=seen),
+        "teacher_weights": named | {"parameters": teacher, "tokens": seen},
     }
 
 

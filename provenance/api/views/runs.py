@@ -82,6 +82,7 @@ class Cost:
 class RunPage(Page):
     """`/runs/{id}`: was it permitted, how goes it, what did it cost, what can the student do.
 
+    `teacher` is the one whose own weights were used in training, with the digest of its files; other recipes use none.
     `losses` holds every `loss_every`-th step. `events_url` gives the live events.
     `limits` says in words what was not measured and what the student cannot do.
     """
@@ -122,3 +123,5 @@ class RunPage(Page):
     model_id: str | None
     error: str | None
     loss_every: int = 1
+    teacher: str | None = None
+    teacher_digest: str | None = None
