@@ -14,8 +14,9 @@ from provenance.store.jobs import ENDED, list_jobs
 from provenance.store.runs import list_runs_of
 from provenance.training.local import RESULT
 from provenance.training.prepare import START
+from provenance.training.rounds import ROUNDS
 
-LEFT_OVER = ("checkpoint-*", ".cache", START)
+LEFT_OVER = ("checkpoint-*", ".cache", START, ROUNDS)
 
 
 def list_affected(session: Session, releases: Sequence[str]) -> list[str]:

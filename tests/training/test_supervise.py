@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -105,6 +107,28 @@ def test_a_result_that_is_there_already_is_the_answer(tmp_path: Path) -> None:
     (tmp_path / "out" / local.RESULT).write_text('{"state": "finished", "steps": 3}')
     outcome = supervise.watch_run(tmp_path, lambda _: pytest.fail("it was not watched"))
     assert outcome == {"state": "finished", "result": {"state": "finished", "steps": 3}, "detail": None}
+
+
+def test_a_run_that_nobody_answered_is_started_again_and_tended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / local.RESULT).write_text('{"state": "lost", "code": "run-unanswered", "detail": "nobody answered"}')
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"])
+    handle = local.Handle(process.pid, local._start_time(process.pid) or "", "plain")
+    started, tended = [], []
+
+    def start(folder: Path) -> local.Handle:
+        started.append(folder)
+        (output / local.RESULT).write_text('{"state": "finished", "steps": 3}')
+        return handle
+
+    monkeypatch.setattr(supervise, "_start_process", start)
+    outcome = supervise.watch_run(tmp_path, lambda _: None, lambda: tended.append(1))
+    process.wait()
+    assert (outcome["state"], len(started)) == ("finished", 1)
+    assert tended
 
 
 def test_a_torn_last_event_is_left_for_the_next_look(tmp_path: Path) -> None:

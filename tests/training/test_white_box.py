@@ -30,7 +30,7 @@ def test_a_student_follows_its_teacher_and_a_killed_run_ends_in_the_same_model(m
     first, last = ([step["divergence"] for step in part] for part in (steps[:3], steps[-3:]))
     assert sum(last) < sum(first)
     assert whole["loss"]["last"] < whole["loss"]["first"]
-    assert whole["consumed"] == {"samples": 48, "distinct": 24, "released": 24, "equals_release": True}
+    assert whole["consumed"] == {"samples": 64, "distinct": 24, "released": 24, "equals_release": True}
     teacher = whole["teacher_weights"]
     assert (teacher["model"], teacher["tokens"]) == ("local/tiny", whole["tokens"])
     flops = whole["flops"]
@@ -114,3 +114,17 @@ def test_two_processes_follow_one_teacher_as_one_does(make_kd: Make, tmp_path: P
     assert two["consumed"] == one["consumed"]
     losses = [[step["loss"] for step in events(tmp_path / name, "step")] for name in ("one", "two")]
     assert losses[0][0] == pytest.approx(losses[1][0], rel=0.3)
+
+
+@pytest.mark.gpu
+def test_on_gpus_the_teacher_runs_beside_the_student_in_bf16(make_kd: Make, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    count = torch.cuda.device_count()
+    config = {"teacher": {"top_k": 50}, "packing": True, "batch_size": 2}
+    result = finish(make_kd(device="cuda", processes=count, config=config), tmp_path / "run")
+    assert (result["dtype"], result["processes"]) == ("bfloat16", count)
+    assert torch.cuda.get_device_name(0) in result["device"]
+    assert result["gpu_peak_bytes"] > 0
+    assert result["teacher_weights"]["tokens"] == result["tokens"]
+    assert all(step["divergence"] > 0 for step in events(tmp_path / "run", "step"))
