@@ -57,8 +57,10 @@ class OnPolicyTrainer(WhiteBoxTrainer):
         return batches, self._get_num_items_in_batch(batches, device)
 
     def _open_round(self, epoch_iterator: Iterator[Any], num_batches: int) -> None:
-        left = self.state.max_steps - self.state.global_step
-        for _ in range(min(self.writing.round_steps, left)):
+        # A round ends at a multiple of `round_steps`, also where an epoch cut one short: checkpoints lie between rounds.
+        done = self.state.global_step
+        left = self.writing.round_steps - done % self.writing.round_steps
+        for _ in range(min(left, self.state.max_steps - done)):
             step = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
             if step:
                 self._queue.append(step)
