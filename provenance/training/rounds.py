@@ -65,8 +65,11 @@ class RoundStopError(Exception):
     """No answer that permits: `reason` is cancelled, deadline, unanswered or refused."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(reason, detail)  # both, as it travels from the first process to the others
         self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 def format_round(said: Round) -> bytes:

@@ -128,6 +128,11 @@ def test_two_processes_hand_out_one_round_and_both_obey(make_own: Make, tmp_path
     assert [len(said.samples) for said in rounds] == [4, 4]
     consumed = {item.entry_index for said in rounds for item in said.samples}
     assert (result["consumed"]["distinct"], result["on_policy"]["samples"]) == (len(consumed), 8)
+
+
+@pytest.mark.slow
+def test_two_processes_both_stop_at_a_refused_round(make_own: Make, tmp_path: Path) -> None:
+    config = {"batch_size": 2, "on_policy": {"max_new_tokens": 4}, "max_steps": 2}
     with answering(tmp_path / "no", allowed=False):
         status = run(make_own("no", config=config, processes=2), tmp_path / "no")
     assert (status.state, status.result and status.result["code"]) == ("failed", "run-refused")

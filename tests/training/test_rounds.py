@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import threading
 import time
 from pathlib import Path
@@ -122,6 +123,11 @@ def test_a_round_reads_back_as_it_was_written(said: Round) -> None:
     assert [item.text for item in found.samples] == [item.text for item in said.samples]
     assert math.isclose(found.temperature, said.temperature)
     assert format_round(found) == format_round(said)
+
+
+def test_a_stop_travels_to_the_other_processes_as_it_is() -> None:
+    sent = pickle.loads(pickle.dumps(RoundStopError("refused", "recalled")))  # noqa: S301  # our own bytes
+    assert (sent.reason, sent.detail, str(sent)) == ("refused", "recalled", "recalled")
 
 
 def test_no_answer_is_none(tmp_path: Path) -> None:
