@@ -34,7 +34,7 @@ def decide(
     sample: Annotated[Path | None, typer.Option(help="JSON: the facts of a sample.")] = None,
     student: Annotated[Path | None, typer.Option(help="JSON: the facts of a student.")] = None,
     agreements: Annotated[Path | None, typer.Option(help="JSON: agreements that lift something.")] = None,
-    action: Annotated[str, typer.Option(help="train, release, publish or serve.")] = "train",
+    action: Annotated[str, typer.Option(help="train, release, publish, serve or distill.")] = "train",
     at: Annotated[str | None, typer.Option(help="The day that is decided for, for example 2026-11-24.")] = None,
     known_at: Annotated[
         str | None, typer.Option(help="As it was known then: a day, or an RFC 3339 time. Reads the log.")

@@ -27,7 +27,7 @@ def request(
     rule: Annotated[list[str], typer.Option(help="Id of a rule to set aside; may be repeated.")],
     reason: Annotated[str, typer.Option(help="Why.")],
     expires_on: Annotated[str, typer.Option(help="Its last day, YYYY-MM-DD, at most 90 days from now.")],
-    action: Annotated[list[str], typer.Option(help="train, release, publish or serve; may be repeated.")],
+    action: Annotated[list[str], typer.Option(help="train, release, publish, serve or distill; may be repeated.")],
     dataset: Annotated[str | None, typer.Option(help="Only for this data set.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Only for this PROVIDER/MODEL.")] = None,
     fact_class: Annotated[

@@ -74,6 +74,22 @@ def read_list(path: Path) -> list[dict[str, Any]]:
     return items
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings in a file of YAML (by its suffix `.yaml` or `.yml`) or JSON.
+
+    Raises:
+        MalformedError: neither, or no object.
+    """
+    if path.suffix not in {".yaml", ".yml"}:
+        return read_object(path)
+    from provenance.terms.yaml_file import parse_yaml
+
+    value = parse_yaml(read_bytes(path), str(path))
+    if not isinstance(value, dict):
+        raise MalformedError(f"{path}: expected settings by name", FieldError(str(path), value, "settings by name"))
+    return value
+
+
 def _parse(path: Path) -> Any:
     try:
         return parse_json(read_bytes(path))

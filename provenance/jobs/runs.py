@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from dbos import DBOS
@@ -10,11 +12,13 @@ from provenance.jobs.engine import engine
 from provenance.store.jobs import get_job, list_queued
 from provenance.store.runs import list_phases
 from provenance.store.session import read_session
+from provenance.training.answer_rounds import answer_rounds
 from provenance.training.backend import Backend
 from provenance.training.launch import finish_run, plan_run, run_folder, start_phase
 from provenance.training.place import open_backend, read_need
 from provenance.training.supervise import wait_for_slot, watch_run
 
+log = logging.getLogger(__name__)
 JOB_STATES = {"finished": "done", "cancelled": "cancelled"}
 
 
@@ -51,7 +55,8 @@ def run_step(identifier: str) -> dict[str, Any]:
         engine.update(identifier, state="running")
         _plan(identifier, request, backend)
         start_phase(runtime, identifier, request)
-        return watch_run(folder, report, backend, need, held) | {"planned": True}
+        tend = _answer(identifier, request)
+        return watch_run(folder, report, backend, need, held, tend=tend) | {"planned": True}
     finally:
         if held is not None:
             held.close()
@@ -76,6 +81,18 @@ def _is_next(identifier: str, request: dict[str, Any]) -> bool:
 def _is_planned(identifier: str) -> bool:
     with read_session(engine.runtime.engine) as session:
         return bool(list_phases(session, identifier))
+
+
+def _answer(identifier: str, request: dict[str, Any]) -> Callable[[], None]:
+    """What a run waits for meanwhile: the rounds of an on-policy run are answered; others wait for nothing."""
+
+    def tend() -> None:
+        try:
+            answer_rounds(engine.runtime, identifier, request)
+        except Exception:  # the log cannot be reached now: tried again until the process's patience ends
+            log.warning("run %s: a round could not be recorded; trying again", identifier, exc_info=True)
+
+    return tend if request["recipe"] == "on-policy" else lambda: None
 
 
 @DBOS.step(name="train-student.finish")

@@ -29,6 +29,7 @@ DOCUMENT_FACTS = (
     "conflicting", "of_another", "others_account", "gap", "unmatched", "use_limits_broken", "use_limits_unclear",
     "no_rights_here", "no_rights_unclear",
 )  # fmt: skip
+WEIGHTS_FACTS = ("weights_not_held", "weights_no_permission")  # of action `distill` alone
 _STANCE_FACTS = {
     "permits-stated": "permits_stated",
     "permits-exception": "permits_exception",
@@ -85,7 +86,8 @@ class Facts:
 
     def to_cedar(self) -> dict[str, Any]:
         """The attributes of the fact class, as the Cedar schema types them."""
-        sets = {name: _labels(self.findings.get(name, ())) for name in DOCUMENT_FACTS}
+        asked = [name for name in WEIGHTS_FACTS if name in self.findings]
+        sets = {name: _labels(self.findings.get(name, ())) for name in (*DOCUMENT_FACTS, *asked)}
         by_status = {
             "unmet": sorted({c.type for c in self.conditions if c.status == "unmet"}),
             "unclear": sorted({c.type for c in self.conditions if c.status == "unknown"}),

@@ -17,7 +17,8 @@ from provenance.terms.days import parse_day
 from provenance.terms.places import COUNTRIES
 from provenance.terms.route import ACCESS_ROUTES, ROLES
 
-ACTIONS = ("train", "release", "publish", "serve")
+DISTILL = "distill"  # the teacher's own weights or logits are used in training
+ACTIONS = ("train", "release", "publish", "serve", DISTILL)
 USES = ("internal", "research", "commercial")
 DISTRIBUTIONS = ("none", "api", "product", "public-weights")
 PURPOSES = (

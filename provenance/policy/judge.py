@@ -17,6 +17,7 @@ from provenance.policy.facts import Case, Facts, compute_facts, student_attribut
 from provenance.policy.pack import Pack, Rule
 from provenance.policy.student import parse_student
 from provenance.policy.verdict import VERDICTS, ConditionStatus, Finding, Verdict, strictest
+from provenance.policy.weights import add_weights
 from provenance.terms.agreement import Agreement, parse_agreement
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
@@ -110,6 +111,7 @@ def _evaluate(
     pack: Pack,
 ) -> Outcome:
     facts = compute_facts(case, binding, chosen, catalogue)
+    add_weights(facts, case, binding, chosen, catalogue)
     outcome = Outcome("review", facts.conditions, documents=facts.documents, agreements=facts.agreements)
     evaluation = pack.evaluate(case.action, student_attributes(case.student), facts.to_cedar())
     if evaluation.error is not None:

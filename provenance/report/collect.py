@@ -36,6 +36,7 @@ from provenance.store.log import (
 from provenance.store.runs import list_phases
 from provenance.store.samples import get_dataset
 from provenance.store.tables import FactClass, Report, Run, SampleRow, StatementRow
+from provenance.training.compute import describe_method
 
 RELEASABLE = ("allow", "allow-with-conditions")
 NOT_RECORDED = "not recorded"
@@ -225,7 +226,7 @@ class Collector:
             device=said.get("device"),
             isolation=said.get("isolation"),
             flops=flops.get("value"),
-            flops_method=flops.get("method"),
+            flops_method=describe_method(flops),
             energy_kwh=energy.get("value"),
             energy_method=energy.get("method"),
             evidence=[self.cite(row.index, f"run {run.id}, {row.predicate['phase']}") for row in rows],

@@ -9,7 +9,13 @@ from typing import Any
 from provenance.terms.document import Document
 
 MATERIAL_FACTS = frozenset(
-    {"train_on_outputs", "output_ownership", "competing_definition", "distilled_model_is_derivative"}
+    {
+        "train_on_outputs",
+        "output_ownership",
+        "competing_definition",
+        "distilled_model_is_derivative",
+        "use_weights_in_training",
+    }
 )
 _PLAIN = (
     "title", "kind", "version", "effective_from", "effective_to", "governing_law", "served_by", "spdx", "verified",

@@ -1,6 +1,6 @@
 """The run's live feed: one JSON line an event in `events.jsonl`, appended by the training process and read by everybody else.
 
-Events: started, resumed, built, step, checkpoint, evaluated, finished, cancelled, failed. Each has `event` and `at`;
+Events: started, resumed, built, round, step, checkpoint, evaluated, finished, cancelled, failed. Each has `event` and `at`;
 a resumed run repeats the steps after its checkpoint, so a reader keeps the last line of a step.
 """
 

@@ -12,10 +12,11 @@ from provenance.canonical import canonical_bytes, parse_json
 from provenance.ledger.publish import write_file
 from provenance.store.jobs import ENDED, list_jobs
 from provenance.store.runs import list_runs_of
-from provenance.training.distill import START
 from provenance.training.local import RESULT
+from provenance.training.prepare import START
+from provenance.training.rounds import ROUNDS
 
-LEFT_OVER = ("checkpoint-*", ".cache", START)
+LEFT_OVER = ("checkpoint-*", ".cache", START, ROUNDS)
 
 
 def list_affected(session: Session, releases: Sequence[str]) -> list[str]:

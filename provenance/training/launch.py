@@ -29,10 +29,13 @@ from provenance.training.extras import require
 from provenance.training.files import check_files
 from provenance.training.place import open_backend, read_need
 from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
-from provenance.training.recipe import check_recipe, format_config, parse_config
+from provenance.training.recipe import RecipeConfig, format_config, parse_config, settle_config
+from provenance.training.vocabulary import check_same_tokens
+from provenance.training.weights import PERMITTING, TeacherWeights, ask_for_weights, choose_teacher
 
 DEADLINE_SECONDS = 24 * 3600.0
-PERMITTING = frozenset({"allow", "allow-with-conditions"})
+ANSWERS = "answers"
+STARTED = ("release", "student", "plan_digest", "teacher_weights")
 PHASES = {"finished": "end", "cancelled": "cancel"}
 
 
@@ -49,11 +52,18 @@ def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]
         DeniedError: code `release-not-allowed`, with the decision.
         DigestMismatchError: the release's files are not what its manifest says.
         MalformedError: a recipe or setting that is out of range.
-        UnavailableError: the training packages are not installed, or the recipe is not built yet.
+        UnavailableError: the training packages are not installed.
     """
+    return _examine(runtime, request)[0]
+
+
+def _examine(runtime: Runtime, request: Mapping[str, Any]) -> tuple[dict[str, Any], TeacherWeights | None]:
+    """The release, and the teacher whose weights a white-box recipe may use."""
     require()
-    check_recipe(request["recipe"])
-    parse_config(request.get("config"))
+    config = settle_config(request["recipe"], parse_config(request.get("config")))
+    if config.on_policy is not None and request.get("backend", "local") != "local":
+        expected = "local for recipe on-policy: the service records each round from the run's own folder"
+        raise MalformedError(f"backend: expected {expected}", FieldError("backend", request["backend"], expected))
     with read_session(runtime.engine) as session:
         release = get_release(session, request["release"])
         student = get_student(session, request["student"]).predicate
@@ -69,16 +79,20 @@ def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]
                 release["decision"],
                 code="release-not-allowed",
             )
-        _ask_again(runtime, session, release, student)
-    _base_model(runtime, student["facts"], request)
+        weights = ask_again(runtime, session, release, student["facts"], config)
+    base = _base_model(runtime, student["facts"], request)
+    if weights is not None and base is not None:
+        check_same_tokens(Path(base), weights.folder)
     folder = release_folder(runtime, release["name"], release["version"])
     check_files(folder, [*release["files"], {"path": "manifest.json", "digest": release["manifest_digest"]}])
-    return release
+    return release, weights
 
 
-def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], student: Mapping[str, Any]) -> None:
+def ask_again(
+    runtime: Runtime, session: Any, release: Mapping[str, Any], facts: Mapping[str, Any], config: RecipeConfig
+) -> TeacherWeights | None:
     """The gate is asked once more, for training, with today's policies, agreements and exceptions: a release may have
-    been made under others."""
+    been made under others. For a white-box recipe it is asked for the teacher's weights too, and the answer is these."""
     decision = find_statement(session, "decision", release["decision"]["id"])
     if decision is None:
         raise NotFoundError(f"the decision of release {release['id']} is not in the log")
@@ -91,7 +105,7 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
     released = [item for item in counts if any(item.digest.startswith(short) for short in allowed)]
     answer = decide_classes(
         [(item.digest, item.facts, item.samples, item.tokens) for item in released],
-        student["facts"],
+        facts,
         "train",
         at=today,
         agreements=held.agreements,
@@ -104,10 +118,15 @@ def _ask_again(runtime: Runtime, session: Any, release: Mapping[str, Any], stude
     )
     if answer.verdict not in PERMITTING:
         raise DeniedError(
-            f"today's policies do not let {student['facts']['name']} be trained on this release: {answer.verdict}",
+            f"today's policies do not let {facts['name']} be trained on this release: {answer.verdict}",
             answer.answer,
             code="release-not-allowed",
         )
+    if config.teacher is None:
+        return None
+    names = dict.fromkeys([*(item.teacher for item in released), *filter(None, [config.teacher.model])])
+    model, folder = choose_teacher(config.teacher, {name: local_model_folder(runtime, name) for name in names})
+    return TeacherWeights(model, folder, ask_for_weights(runtime, model, released, facts, held))
 
 
 def _refuse_ended(release: Mapping[str, Any], decision: Mapping[str, Any], held: Lifts) -> None:
@@ -131,22 +150,27 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         planned = bool(list_phases(session, run_id))
     if planned and path.exists():
         return path
-    release = check_launch(runtime, request)
+    release, weights = _examine(runtime, request)
     with read_session(runtime.engine) as session:
         student = get_student(session, request["student"]).predicate
         teachers = _teachers(session, release)
     base = _base_model(runtime, student["facts"], request)
     backend = open_backend(runtime, request)
     need = backend.complete(read_need(request))
+    said = weights.describe() if weights else None
+    recipe = request["recipe"]
     plan = Plan(
         run_id=run_id,
         release_dir=str(release_folder(runtime, release["name"], release["version"]).resolve()),
         release_digest=release["manifest_digest"],
         output_dir=str((folder / "out").resolve()),
         base_model_dir=base,
-        teacher_dir=_first_local(runtime, teachers),
-        recipe=request["recipe"],
-        config=format_config(parse_config(request.get("config"))),
+        teacher_dir=str(weights.folder.resolve()) if weights else _first_local(runtime, teachers),
+        teacher=said["model"] if said else None,
+        teacher_digest=said["weights_digest"] if said else None,
+        answers_dir=str((folder / ANSWERS).resolve()) if recipe == "on-policy" else None,
+        recipe=recipe,
+        config=format_config(settle_config(recipe, parse_config(request.get("config")))),
         seed=request.get("seed", 0),
         device="cuda" if need.gpus else "auto",
         processes=need.processes,
@@ -171,6 +195,7 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         "processes": need.processes,
         "code_digest": plan.code_digest,
         "environment_digest": plan.environment_digest,
+        **({"teacher_weights": said} if said else {}),
     })  # fmt: skip
     return path
 
@@ -221,9 +246,7 @@ def start_phase(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> No
         phases = list_phases(session, run_id)
     if not any(row.predicate["phase"] == "start" for row in phases):
         plan = phases[0].predicate
-        _log_phase(
-            runtime, run_id, "start", request, {name: plan[name] for name in ("release", "student", "plan_digest")}
-        )
+        _log_phase(runtime, run_id, "start", request, {name: plan[name] for name in STARTED if name in plan})
 
 
 def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str | None:
@@ -239,7 +262,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     said = {name: plan[name] for name in ("release", "student", "plan_digest", "base_model", "seed")}
     names = (
         "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh",
-        "peak_memory_bytes", "wall_seconds", "metrics", "limits", "torch_version",
+        "peak_memory_bytes", "wall_seconds", "metrics", "limits", "torch_version", "teacher_weights", "on_policy",
     )  # fmt: skip
     said |= {name: result[name] for name in names if name in result}
     said |= {

@@ -123,7 +123,9 @@ def start_process(plan_path: Path, *, level: Level | None = None, held: Held | N
         log = (output / LOG).open("ab")
     except OSError as exc:
         raise MalformedError(f"output_dir: {output} cannot be written: {exc.strerror}") from exc
-    folders = [plan.release_dir, plan.base_model_dir, plan.teacher_dir]
+    if plan.answers_dir is not None:
+        Path(plan.answers_dir).mkdir(exist_ok=True)
+    folders = [plan.release_dir, plan.base_model_dir, plan.teacher_dir, plan.answers_dir]
     read_only = [plan_path, *(Path(folder) for folder in folders if folder is not None)]
     command, reached = wrap_command(build_command(plan, plan_path), read_only=read_only, writable=output, level=level)
     environment = build_environment(plan, held.gpus if held else None) | {"PROVENANCE_ISOLATION": reached}

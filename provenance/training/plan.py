@@ -16,14 +16,18 @@ import msgspec
 from provenance.canonical import canonical_bytes, parse_digest, parse_json, sha256_digest
 from provenance.errors import FieldError, MalformedError
 from provenance.training.files import digest_file
-from provenance.training.recipe import check_recipe, parse_config
+from provenance.training.recipe import WHITE_BOX, parse_config, settle_config
 
 MAX_SEED = 2**32 - 1
 """numpy takes no larger seed."""
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The input of one run."""
+    """The input of one run.
+
+    `teacher_dir` holds the weights that the student is compared with; a white-box recipe trains against them, and then
+    `teacher_digest` names them. `answers_dir` is where an on-policy run reads what became of each round, and cannot write.
+    """
 
     run_id: str
     release_dir: str
@@ -31,6 +35,9 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     output_dir: str
     base_model_dir: str | None = None
     teacher_dir: str | None = None
+    teacher: str | None = None
+    teacher_digest: str | None = None
+    answers_dir: str | None = None
     recipe: str = "sft"
     config: dict[str, Any] = {}
     seed: int = 0
@@ -67,11 +74,12 @@ def check_plan(plan: Plan) -> None:
 
     Raises:
         MalformedError: a field is out of range, or fields contradict each other.
-        UnavailableError: the recipe is not built yet.
     """
-    check_recipe(plan.recipe)
-    config = parse_config(plan.config)
+    config = settle_config(plan.recipe, parse_config(plan.config))
+    white_box = plan.recipe in WHITE_BOX
     parse_digest(plan.release_digest)
+    if plan.teacher_digest is not None:
+        parse_digest(plan.teacher_digest)
     checks = [
         ("run_id", plan.run_id, bool(plan.run_id), "a name"),
         ("seed", plan.seed, 0 <= plan.seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
@@ -83,6 +91,24 @@ def check_plan(plan: Plan) -> None:
             plan.base_model_dir,
             (plan.base_model_dir is None) == (config.student == "scratch"),
             "a model folder for a student that starts from one; null for a student from scratch",
+        ),
+        (
+            "teacher_dir",
+            plan.teacher_dir,
+            not white_box or bool(plan.teacher_dir),
+            "the folder of the teacher's weights",
+        ),
+        (
+            "teacher_digest",
+            plan.teacher_digest,
+            (plan.teacher_digest is not None) == white_box,
+            "the digest of the teacher's files for recipe kd or on-policy, null for others",
+        ),
+        (
+            "answers_dir",
+            plan.answers_dir,
+            (plan.answers_dir is not None) == (plan.recipe == "on-policy"),
+            "a folder for recipe on-policy, null for others",
         ),
     ]
     errors = [FieldError(field, value, expected) for field, value, good, expected in checks if not good]

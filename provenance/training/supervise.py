@@ -21,6 +21,7 @@ from provenance.training.slots import Held
 
 CANCEL_GRACE_SECONDS = 60.0
 DEADLINE_GRACE_SECONDS = 120.0
+TENDED = 5  # looks at what the run waits for, between two looks at how it goes
 PATIENCE_SECONDS = 600.0
 """How long a place may be out of reach before its run is given up."""
 Progress = Callable[[dict[str, Any]], None]
@@ -41,11 +42,21 @@ def wait_for_slot(
 
 
 def watch_run(
-    folder: Path, progress: Progress, backend: Backend, need: Need, held: Held | None = None
+    folder: Path,
+    progress: Progress,
+    backend: Backend,
+    need: Need,
+    held: Held | None = None,
+    *,
+    tend: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """Start the run, or find it again, and wait for its end; the answer is its state and result."""
+    """Start the run, or find it again, and wait for its end; the answer is its state and result.
+
+    A run that was lost (killed, machine down) or that ended as no service answered it is started again once, from its
+    checkpoint. `tend` is called over and over while it runs.
+    """
     ended = local.read_result(folder / "out")
-    if ended.result is not None:
+    if ended.result is not None and ended.state != "lost":
         return _outcome(folder, backend, ended)
     status = Status("lost")
     try:
@@ -57,7 +68,7 @@ def watch_run(
                     status = Status("cancelled", None, "cancelled before it was started")
                     break
                 _start(folder, backend, need, held, progress)
-            status = _follow(folder, backend, progress, held)
+            status = _follow(folder, backend, progress, held, tend)
             progress(read_progress(folder / "out"))
             if status.state != "lost" or not status.resume or is_cancelled(folder):
                 break
@@ -90,7 +101,9 @@ def _start(folder: Path, backend: Backend, need: Need, held: Held, progress: Pro
             return
 
 
-def _follow(folder: Path, backend: Backend, progress: Progress, held: Held | None) -> Status:
+def _follow(
+    folder: Path, backend: Backend, progress: Progress, held: Held | None, tend: Callable[[], object]
+) -> Status:
     """Poll until the run has ended by itself or must be ended."""
     begun = None
     deadline = parse_plan((folder / "plan.json").read_bytes()).deadline_seconds + DEADLINE_GRACE_SECONDS
@@ -104,7 +117,9 @@ def _follow(folder: Path, backend: Backend, progress: Progress, held: Held | Non
             return _end(folder, backend, Status("cancelled", None, _forced("it was asked to stop")))
         if _age(folder / "plan.json") > deadline:
             return _end(folder, backend, Status("failed", None, _forced("its deadline")))
-        time.sleep(backend.poll_seconds)
+        for _ in range(TENDED):
+            tend()
+            time.sleep(backend.poll_seconds / TENDED)
     return status
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from provenance.errors import MalformedError
+from provenance.errors import FieldError, MalformedError
 
 Document = dict[str, Any]
 
@@ -85,3 +85,43 @@ def _renumber_post_processor(processor: Mapping[str, Any], new_ids: Mapping[int,
     special = processor.get("special_tokens", {})
     renumbered = {name: item | {"ids": [new_ids[old] for old in item["ids"]]} for name, item in special.items()}
     return dict(processor) | ({"special_tokens": renumbered} if special else {})
+
+
+def list_tokens(folder: Path) -> dict[str, int]:
+    """The number of each token of a model folder's tokenizer, added ones included.
+
+    Raises:
+        MalformedError: there is no tokenizer in the fast (JSON) format.
+    """
+    document = read_tokenizer(folder)
+    return {**document["model"]["vocab"], **{item["content"]: item["id"] for item in document.get("added_tokens", [])}}
+
+
+def check_same_tokens(base: Path, teacher: Path) -> None:
+    """Check that two model folders have one vocabulary, before a process is started that would find out.
+
+    Raises:
+        MalformedError: they have not; the message names the first token.
+    """
+    if base.resolve() != teacher.resolve():
+        check_tokens(list_tokens(base), list_tokens(teacher), None)
+
+
+def check_tokens(ours: Mapping[str, int], theirs: Mapping[str, int], token_map: list[int] | None) -> None:
+    """Check that each of the student's tokens is the teacher's under the same number, or under the mapped one.
+
+    Raises:
+        MalformedError: a token is another one for the teacher; the message names the first.
+    """
+    same = token_map is not None or len(ours) == len(theirs)
+    strange = [
+        token
+        for token, index in ours.items()
+        if theirs.get(token) != (token_map[index] if token_map is not None and index < len(token_map) else index)
+    ]
+    if strange or not same:
+        expected = "a teacher with the student's vocabulary: the same tokens under the same numbers"
+        shown = f"{len(strange)} of {len(ours)} tokens differ" + (f", first {min(strange)!r}" if strange else "")
+        raise MalformedError(
+            f"teacher.model: expected {expected}; {shown}", FieldError("teacher.model", shown, expected)
+        )

@@ -7,13 +7,13 @@ import pytest
 
 from provenance.errors import PolicyDocumentError
 from provenance.policy.cases import check_cases, load_cases
-from provenance.policy.facts import DOCUMENT_FACTS
+from provenance.policy.facts import DOCUMENT_FACTS, WEIGHTS_FACTS
 from provenance.policy.pack import Pack, load_pack
 from provenance.policy.words import check_pack
 from provenance.resources import find_resource
 from provenance.terms.catalogue import Catalogue
 
-PACKS = "competition disclosure evidence export-control ownership privacy quality terms territory".split()
+PACKS = "competition disclosure evidence export-control ownership privacy quality terms territory weights".split()
 
 
 @pytest.fixture
@@ -34,7 +34,16 @@ def test_the_shipped_packs_are_all_there(pack: Pack) -> None:
 
 
 def test_every_rule_says_what_it_enforces_and_where_it_comes_from(pack: Pack) -> None:
-    known = {*DOCUMENT_FACTS, "unclear", "scans", "evidence", "export", "source_licence", "prompt_licence"}
+    known = {
+        *DOCUMENT_FACTS,
+        *WEIGHTS_FACTS,
+        "unclear",
+        "scans",
+        "evidence",
+        "export",
+        "source_licence",
+        "prompt_licence",
+    }
     for rule in pack.rules.values():
         assert rule.id.split(".")[0] == rule.pack
         assert rule.title

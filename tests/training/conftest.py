@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,5 +110,32 @@ def make_plan(tmp_path: Path, release: tuple[Path, str], tiny_teacher: Path) -> 
         path = tmp_path / f"{name}.plan.json"
         path.write_bytes(format_plan(Plan(**(fields | changes))))
         return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sharp_teacher(tiny_teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny teacher with firm opinions: random weights alone are nearly indifferent, and nothing could be learnt."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("sharp") / "model"
+    shutil.copytree(tiny_teacher, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"] = tensors["model.norm.weight"] * 12
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture
+def make_kd(make_plan: Callable[..., Path], sharp_teacher: Path) -> Callable[..., Path]:
+    """A plan of recipe `kd` with the sharp teacher."""
+
+    def make(name: str = "run", config: dict[str, Any] | None = None, **changes: Any) -> Path:
+        from provenance.training.files import digest_files, list_files
+
+        digest = digest_files(list_files(sharp_teacher))
+        fields = {"recipe": "kd", "teacher": "local/tiny", "teacher_dir": str(sharp_teacher), "teacher_digest": digest}
+        return make_plan(name, config, **(fields | changes))
 
     return make

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,51 +15,17 @@ pytest.importorskip("trl")
 
 from provenance.errors import UnavailableError
 from provenance.training import local
-from provenance.training.backend import Status
 from provenance.training.files import check_files, digest_files, find_pickles, list_files
+from tests.training.processes import events, kill_at_step, run, wait
 
 pytestmark = pytest.mark.training
-PATIENCE_SECONDS = 240
-
-
-def _wait(handle: local.Handle, output: Path, until: Callable[[], bool] = lambda: False) -> Status:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        status = local.poll(handle, output)
-        if status.state != "running" or until():
-            return status
-        time.sleep(0.05)
-    local.kill(handle)
-    pytest.fail(f"the run did not end: {(output / local.LOG).read_text()[-2000:]}")
-
-
-def _run(plan: Path, output: Path) -> Status:
-    return _wait(local.start_process(plan), output)
-
-
-def _events(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (output / local.EVENTS).read_text().splitlines()]
-
-
-def _kill_at_step(plan: Path, output: Path, step: int) -> None:
-    handle = local.start_process(plan)
-
-    def reached() -> bool:
-        path = output / local.EVENTS
-        return path.exists() and any(
-            event.get("step", 0) >= step for event in _events(output) if event["event"] == "step"
-        )
-
-    _wait(handle, output, reached)
-    local.kill(handle)
-    assert local.poll(handle, output).state in {"running", "lost"}
 
 
 def test_a_run_ends_with_a_model_and_a_true_result_and_a_killed_one_ends_in_the_same_model(
     make_plan: Callable[..., Path], tmp_path: Path
 ) -> None:
     plan, output = make_plan("whole"), tmp_path / "whole"
-    status = _run(plan, output)
+    status = run(plan, output)
     assert status.state == "finished", (output / local.LOG).read_text()[-3000:]
     result = status.result
     assert result is not None
@@ -69,11 +33,11 @@ def test_a_run_ends_with_a_model_and_a_true_result_and_a_killed_one_ends_in_the_
 
     killed = tmp_path / "killed"
     again = make_plan("killed")
-    _kill_at_step(again, killed, 3)
-    resumed = _run(again, killed)
+    kill_at_step(again, killed, 3)
+    resumed = run(again, killed)
     assert resumed.state == "finished", (killed / local.LOG).read_text()[-3000:]
     assert resumed.result is not None
-    assert [event["step"] for event in _events(killed) if event["event"] == "resumed"] != []
+    assert [event["step"] for event in events(killed) if event["event"] == "resumed"] != []
     for fact in ("weights_digest", "sample_ids_digest", "tokens", "steps"):
         assert resumed.result[fact] == result[fact], fact
 
@@ -96,10 +60,10 @@ def _check_result(result: Any, output: Path) -> None:
     assert result["weights_digest"] == digest_files(list_files(model))
     assert find_pickles(output) == []
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in model.rglob("*") if path.is_file())
-    steps = [event for event in _events(output) if event["event"] == "step"]
+    steps = [event for event in events(output) if event["event"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 9))
     assert steps[-1]["tokens_per_second"] > 0
-    assert _events(output)[-1]["event"] == "finished"
+    assert events(output)[-1]["event"] == "finished"
 
 
 def test_an_altered_shard_is_refused_before_training(
@@ -110,16 +74,16 @@ def test_an_altered_shard_is_refused_before_training(
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
     shard.write_bytes(data)
-    status = _run(plan, output)
+    status = run(plan, output)
     assert status.state == "failed"
     assert status.result is not None
     assert status.result["code"] == "digest-mismatch"
     assert "train-00000" in status.result["detail"]
-    assert [event["event"] for event in _events(output)] == ["failed"]
+    assert [event["event"] for event in events(output)] == ["failed"]
 
 
 def test_other_code_than_the_plan_names_is_refused(make_plan: Callable[..., Path], tmp_path: Path) -> None:
-    status = _run(make_plan(code_digest="sha256:" + "0" * 64), tmp_path / "run")
+    status = run(make_plan(code_digest="sha256:" + "0" * 64), tmp_path / "run")
     assert status.state == "failed"
     assert "code_digest" in (status.detail or "")
 
@@ -127,13 +91,13 @@ def test_other_code_than_the_plan_names_is_refused(make_plan: Callable[..., Path
 def test_a_cancelled_run_keeps_its_checkpoint_and_can_go_on(make_plan: Callable[..., Path], tmp_path: Path) -> None:
     plan, output = make_plan(config={"max_steps": 6, "sample_generations": 0}, teacher_dir=None), tmp_path / "run"
     (output / local.CANCEL).touch()
-    status = _run(plan, output)
+    status = run(plan, output)
     assert status.state == "cancelled"
     assert status.result is not None
     assert status.result["steps"] == 1
     assert not (output / "model").exists()
     local.clear_end(output)
-    status = _run(plan, output)
+    status = run(plan, output)
     assert status.state == "finished"
     assert status.result is not None
     assert status.result["consumed"]["samples"] == 24
@@ -141,7 +105,7 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_can_go_on(make_plan: Callable[
 
 def test_a_run_past_its_deadline_fails_and_says_so(make_plan: Callable[..., Path], tmp_path: Path) -> None:
     plan = make_plan(config={"student": "scratch", "layers": 1}, base_model_dir=None, deadline_seconds=0.01)
-    status = _run(plan, tmp_path / "run")
+    status = run(plan, tmp_path / "run")
     assert status.state == "failed"
     assert status.result is not None
     assert status.result["code"] == "run-deadline"
@@ -152,7 +116,7 @@ def test_adapters_on_a_whole_base_are_merged_into_its_weights(
 ) -> None:
     config = {"student": "base", "lora": {"rank": 2}, "max_steps": 2, "sample_generations": 0}
     output = tmp_path / "run"
-    status = _run(make_plan(config=config, teacher_dir=None), output)
+    status = run(make_plan(config=config, teacher_dir=None), output)
     assert status.state == "finished", (output / local.LOG).read_text()[-3000:]
     from safetensors.torch import load_file
 
@@ -170,7 +134,7 @@ def test_a_process_killed_from_outside_is_lost_and_a_reused_number_is_not_ours(
     assert local.reattach(handle.pid, handle.start_time) is not None
     assert local.reattach(handle.pid, "1") is None
     os.killpg(handle.pid, signal.SIGKILL)
-    status = _wait(handle, output)
+    status = wait(handle, output)
     assert status.state == "lost"
     assert local.reattach(handle.pid, handle.start_time) is None
 
@@ -200,9 +164,9 @@ def test_two_processes_consume_every_sample_once_and_write_one_result(
     make_plan: Callable[..., Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    status = _run(make_plan(config={"max_steps": 6, "batch_size": 2}, processes=2), output)
+    status = run(make_plan(config={"max_steps": 6, "batch_size": 2}, processes=2), output)
     assert status.state == "finished", (output / local.LOG).read_text()[-3000:]
     assert status.result is not None
     assert status.result["processes"] == 2
     assert status.result["consumed"] == {"samples": 24, "distinct": 24, "released": 24, "equals_release": True}
-    assert [event["event"] for event in _events(output)].count("started") == 1
+    assert [event["event"] for event in events(output)].count("started") == 1

@@ -100,7 +100,8 @@ def test_what_may_not_be_trained_is_refused_before_anything_is_made(service: Loc
         (NotFoundError, {"config": {}}),  # the base model's weights are not on this machine
         (MalformedError, {"recipe": "alchemy"}),
         (MalformedError, {"config": {"max_steps": 0}}),
-        (UnavailableError, {"recipe": "kd"}),
+        (MalformedError, {"recipe": "kd"}),  # a student from scratch has another vocabulary than any teacher
+        (NotFoundError, {"recipe": "kd", "config": {"student": "cut"}}),  # no teacher's weights are on this machine
     ]
     for kind, change in bad:
         with pytest.raises(kind):

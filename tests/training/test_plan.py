@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from provenance.canonical import canonical_bytes
-from provenance.errors import MalformedError, UnavailableError
+from provenance.errors import MalformedError
 from provenance.training.plan import Plan, code_digest, environment_digest, format_plan, list_environment, parse_plan
 
 DIGEST = "sha256:" + "ab" * 32
@@ -61,9 +61,25 @@ def test_a_digest_that_is_none_is_refused() -> None:
         parse_plan(format_plan(_plan(release_digest="sha256:12")))
 
 
-def test_a_recipe_that_is_not_built_makes_no_plan() -> None:
-    with pytest.raises(UnavailableError):
-        parse_plan(format_plan(_plan(recipe="kd")))
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("teacher_dir", {"recipe": "kd", "teacher_digest": "sha256:" + "1" * 64}),
+        ("teacher_digest", {"recipe": "kd", "teacher_dir": "/models/t"}),
+        ("teacher_digest", {"teacher_dir": "/models/t", "teacher_digest": "sha256:" + "1" * 64}),
+        (
+            "answers_dir",
+            {"recipe": "kd", "teacher_dir": "/models/t", "teacher_digest": "sha256:" + "1" * 64, "answers_dir": "/a"},
+        ),
+        ("answers_dir", {"recipe": "on-policy", "teacher_dir": "/models/t", "teacher_digest": "sha256:" + "1" * 64}),
+        ("student", {"recipe": "kd", "config": {"student": "scratch"}}),
+    ],
+)
+def test_a_white_box_plan_names_its_teacher_and_no_other_does(field: str, changes: dict[str, Any]) -> None:
+    changes = {"base_model_dir": "/models/b", "config": {"student": "base"}} | changes
+    with pytest.raises(MalformedError) as caught:
+        parse_plan(format_plan(_plan(**changes)))
+    assert field in {error.field for error in caught.value.errors}
 
 
 def test_code_and_environment_have_steady_digests() -> None:

@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
-from provenance.errors import MalformedError, UnavailableError
-from provenance.training.recipe import RecipeConfig, check_recipe, format_config, parse_config
+from provenance.errors import MalformedError
+from provenance.training.recipe import (
+    RECIPES,
+    OnPolicyConfig,
+    RecipeConfig,
+    TeacherConfig,
+    check_recipe,
+    format_config,
+    parse_config,
+    settle_config,
+)
 
 
 def test_no_settings_are_the_defaults() -> None:
@@ -37,6 +46,18 @@ def test_a_written_configuration_reads_back_the_same() -> None:
         ("student", {"student": "big"}),
         ("lora.rank", {"lora": {"rank": 0}}),
         ("config", ["epochs"]),
+        ("packing", {"packing": "yes"}),
+        ("teacher", {"teacher": "deepseek/deepseek-r1"}),
+        ("teacher.tempreature", {"teacher": {"tempreature": 1.0}}),
+        ("teacher.temperature", {"teacher": {"temperature": 0}}),
+        ("teacher.temperature", {"teacher": {"temperature": "hot"}}),
+        ("teacher.beta", {"teacher": {"beta": 1}}),
+        ("teacher.alpha", {"teacher": {"alpha": 1.5}}),
+        ("teacher.top_k", {"teacher": {"top_k": 0}}),
+        ("teacher.divergence", {"teacher": {"divergence": "kl"}}),
+        ("on_policy.share", {"on_policy": {"share": 2}}),
+        ("on_policy.round_steps", {"on_policy": {"round_steps": 0}}),
+        ("on_policy.patience_seconds", {"on_policy": {"patience_seconds": 0}}),
     ],
 )
 def test_a_bad_setting_is_named_with_value_and_expectation(field: str, body: Any) -> None:
@@ -54,11 +75,41 @@ def test_two_bad_settings_are_told_at_once() -> None:
     assert {error.field for error in caught.value.errors} == {"batch_size", "weight_decay"}
 
 
-def test_recipes_of_the_contract_that_are_not_built_are_refused_as_such() -> None:
-    check_recipe("sft")
-    for name in ("kd", "on-policy"):
-        with pytest.raises(UnavailableError, match="not built yet"):
-            check_recipe(name)
+def test_a_recipe_that_does_not_exist_is_refused() -> None:
+    for name in RECIPES:
+        check_recipe(name)
     with pytest.raises(MalformedError) as caught:
         check_recipe("rlhf")
     assert caught.value.errors[0].field == "recipe"
+
+
+def test_a_recipe_writes_out_its_own_defaults() -> None:
+    assert settle_config("sft", RecipeConfig()) == RecipeConfig()
+    kd = settle_config("kd", RecipeConfig())
+    assert kd.teacher == TeacherConfig(alpha=0.5)
+    assert kd.on_policy is None
+    own = settle_config("on-policy", parse_config({"teacher": {"divergence": "reverse-kl"}}))
+    assert own.teacher == TeacherConfig(divergence="reverse-kl", alpha=0.0)
+    assert own.on_policy == OnPolicyConfig()
+    for recipe in RECIPES:
+        settled = settle_config(recipe, RecipeConfig())
+        assert settle_config(recipe, parse_config(format_config(settled))) == settled
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "body"),
+    [
+        ("sft", "teacher", {"teacher": {}}),
+        ("sft", "on_policy", {"on_policy": {}}),
+        ("kd", "on_policy", {"on_policy": {}}),
+        ("kd", "student", {"student": "scratch"}),
+        ("on-policy", "student", {"student": "scratch"}),
+        ("on-policy", "teacher.alpha", {"teacher": {"alpha": 0.5}}),
+        ("on-policy", "packing", {"packing": True}),
+        ("on-policy", "save_steps", {"save_steps": 5, "on_policy": {"round_steps": 2}}),
+    ],
+)
+def test_settings_of_another_recipe_are_refused(recipe: str, field: str, body: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError) as caught:
+        settle_config(recipe, parse_config(body))
+    assert [error.field for error in caught.value.errors] == [field]

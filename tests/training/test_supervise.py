@@ -118,6 +118,27 @@ def test_a_result_that_is_there_already_is_the_answer(tmp_path: Path) -> None:
     assert outcome == {"state": "finished", "result": result, "detail": None, "backend": {"name": "local"}}
 
 
+def test_a_run_that_nobody_answered_is_started_again_and_tended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = folder / "out"
+    output.mkdir(exist_ok=True)
+    (output / local.RESULT).write_text('{"state": "lost", "code": "run-unanswered", "detail": "nobody answered"}')
+    processes: list[subprocess.Popen[bytes]] = []
+    tended: list[int] = []
+
+    def start(_self: object, place: Path, _need: Need, _held: object) -> None:
+        processes.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"]))
+        said = {"pid": processes[0].pid, "start_time": local._start_time(processes[0].pid), "level": "plain"}
+        (place / "process.json").write_text(json.dumps(said))
+        (output / local.RESULT).write_text('{"state": "finished", "steps": 3}')
+
+    backend = backend_of(folder)
+    monkeypatch.setattr(type(backend), "start", start)
+    outcome = supervise.watch_run(folder, lambda _: None, backend, Need(), tend=lambda: tended.append(1))
+    assert (outcome["state"], len(processes)) == ("finished", 1)
+    assert tended
+    processes[0].wait()
+
+
 def test_a_torn_last_event_is_left_for_the_next_look(tmp_path: Path) -> None:
     assert supervise.read_events(tmp_path) == []
     assert supervise.read_progress(tmp_path) == {}

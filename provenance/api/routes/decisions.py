@@ -24,7 +24,7 @@ from provenance.store.samples import check_selection
 from provenance.store.session import read_session
 
 router = APIRouter(prefix="/api/v1/decisions", tags=["decisions"])
-Action = Literal["train", "release", "publish", "serve"]
+Action = Literal["train", "release", "publish", "serve", "distill"]
 
 
 class DecisionRequest(RequestBody):

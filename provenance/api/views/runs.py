@@ -83,6 +83,7 @@ class RunPage(Page):
     """`/runs/{id}`: was it permitted, how goes it, what did it cost, what can the student do.
 
     `waits_for` is what a queued run needs first, `place` where it ran.
+    `teacher` is the one whose own weights were used in training, with the digest of its files; other recipes use none.
     `losses` holds every `loss_every`-th step. `events_url` gives the live events.
     `limits` says in words what was not measured and what the student cannot do.
     """
@@ -125,3 +126,5 @@ class RunPage(Page):
     loss_every: int = 1
     waits_for: str | None = None
     place: str | None = None
+    teacher: str | None = None
+    teacher_digest: str | None = None

@@ -16,6 +16,7 @@ from provenance.store.models import get_model
 from provenance.store.pages import name_students
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run, list_phases, list_runs
+from provenance.training.compute import describe_method
 from provenance.training.launch import run_folder
 from provenance.training.supervise import read_events
 
@@ -114,6 +115,8 @@ def fill_run(asked: Asked, run: Mapping[str, Any]) -> RunPage:
         error=run["error"] and run["error"].get("detail"),
         waits_for=run["progress"].get("waits_for") if run["state"] in {"queued", "running"} else None,
         place=_name_place(plan, said),
+        teacher=(plan.get("teacher_weights") or {}).get("model"),
+        teacher_digest=(plan.get("teacher_weights") or {}).get("weights_digest"),
     )
 
 
@@ -157,7 +160,7 @@ def _fill_cost(said: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
         isolation=said.get("isolation"),
         seconds=said.get("wall_seconds"),
         flops=flops.get("value"),
-        flops_method="estimated: 6 x parameters x tokens" if flops.get("method") == "6ND" else flops.get("method"),
+        flops_method="estimated: 6 x parameters x tokens" if flops.get("method") == "6ND" else describe_method(flops),
         energy_kwh=energy.get("value"),
         energy_method=f"{method}: {energy['note']}" if method and energy.get("note") else method,
         peak_memory_bytes=said.get("peak_memory_bytes"),
