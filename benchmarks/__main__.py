@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import decisions, gate, http, ledger
+from benchmarks import decisions, gate, http, ledger, lineage
 from benchmarks.measure import Options, Result
 from benchmarks.table import print_section
 
@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
     "ledger": ("The log", ledger.run),
     "gate": ("The policy gate by fact class", gate.run),
     "decisions": ("Single decisions", decisions.run),
+    "lineage": ("The lineage of ten thousand models", lineage.run),
     "http": ("Decisions over HTTP", http.run),
 }
 QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batches=2, classes=40, questions=60)

@@ -84,10 +84,10 @@ class Graph:
             end = via.parent
         return path[::-1]
 
-    def find_rings(self) -> list[list[int]]:
-        """Every set of nodes that are each other's ancestors (Tarjan's components), smallest id first."""
+    def find_rings(self, starts: Iterable[int] | None = None) -> list[list[int]]:
+        """Every set of nodes that are each other's ancestors (Tarjan's components) at or below `starts`, by smallest id."""
         search = _Tarjan(self)
-        for node in self.nodes:
+        for node in self.nodes if starts is None else starts:
             if node not in search.number:
                 search.run(node)
         rings = [sorted(ring) for ring in search.rings if len(ring) > 1 or self._loops(ring[0])]
