@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from provenance.api.views.lineage import Drawing
+from provenance.report.text import mark_plain
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 54, 50, 14, 6
 CHARACTERS = 24
@@ -53,7 +54,7 @@ def draw_layers(drawing: Drawing) -> Markup:
             '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="3"/>{inner}'
             '<text class="kind" x="{tx}" y="{ky}">{kind}{said}</text><text x="{tx}" y="{ly}">{short}</text></g></a>'
         ).format(
-            url=shape.url, taint=f"tainted {shape.taint}" if shape.taint else "", kind=shape.kind, label=shape.label,
+            url=shape.url, taint=f"tainted {shape.taint}" if shape.taint else "", kind=shape.kind, label=mark_plain(shape.label),
             said=f", tainted ({shape.taint})" if shape.taint else "", x=_x(shape.column), y=_y(shape.row), w=WIDTH, h=HEIGHT,
             inner=_inner(shape.column, shape.row) if shape.taint else "", tx=_x(shape.column) + 10,
             ky=_y(shape.row) + 21, ly=_y(shape.row) + 41, short=_shorten(shape.label),
@@ -91,4 +92,5 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], relation: str) -> Marku
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
+    cut = text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
+    return mark_plain(cut)

@@ -77,6 +77,16 @@ def check_complete(session: Session) -> None:
         raise UnavailableError(f"lineage: {counted:,} of {held:,} samples are in the graph; run provenance db reindex")
 
 
+def sum_rows(session: Session) -> tuple[int, ...]:
+    """Numbers that differ where rows do, for whoever keeps a graph that was read from them."""
+    edges = (
+        "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0), coalesce(sum(tokens), 0) FROM lineage_edge"
+    )
+    nodes = "SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(entry), 0) FROM lineage_node"
+    rows = (session.connection().execute(text(query)).one() for query in (edges, nodes))
+    return tuple(int(number) for row in rows for number in row)
+
+
 def load_edges(session: Session, log_size: int) -> list[Any]:
     """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says."""
     query = (

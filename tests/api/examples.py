@@ -298,7 +298,9 @@ def lineage_page() -> LineagePage:
         Shape(5, 4, 0, "model", "acme/acme-1b", "/models/mdl_1", "inherited"),
     ]
     rows = [
-        LineageRow(item.column, item.kind, item.label, item.url, 1 if item.id == 5 else None, item.taint, HOSTILE)  # the model
+        LineageRow(
+            item.column, item.kind, item.label, item.url, 1 if item.id == 5 else None, item.taint, HOSTILE
+        )  # the model
         for item in shapes
     ]
     return LineagePage(
