@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 Direction = Literal["ancestors", "descendants"]
@@ -84,10 +85,15 @@ class Graph:
             end = via.parent
         return path[::-1]
 
-    def find_rings(self, starts: Iterable[int] | None = None) -> list[list[int]]:
-        """Every set of nodes that are each other's ancestors (Tarjan's components) at or below `starts`, by smallest id."""
+    @cached_property
+    def rings(self) -> Sequence[Sequence[int]]:
+        """All rings of the graph, sought once."""
+        return self.find_rings()
+
+    def find_rings(self) -> list[list[int]]:
+        """Every set of nodes that are each other's ancestors (Tarjan's components), smallest id first."""
         search = _Tarjan(self)
-        for node in self.nodes if starts is None else starts:
+        for node in self.nodes:
             if node not in search.number:
                 search.run(node)
         rings = [sorted(ring) for ring in search.rings if len(ring) > 1 or self._loops(ring[0])]

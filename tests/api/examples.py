@@ -27,7 +27,6 @@ from provenance.api.views.lifts import (
     Step,
     Use,
 )
-from provenance.api.views.lineage import Drawing, LineagePage, LineageRow, Shape, Share, TaintRow
 from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature, WitnessRow
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
@@ -69,6 +68,7 @@ from tests.api.example_values import (
     digest,
     hexadecimal,
 )
+from tests.api.lineage_examples import LINEAGE_EXAMPLES
 from tests.api.time_examples import HISTORY, TIME_EXAMPLES
 
 
@@ -289,31 +289,6 @@ def facets() -> list[Facet]:
     ]
 
 
-def lineage_page() -> LineagePage:
-    shapes = [
-        Shape(1, 0, 0, "model, not registered", "openai/gpt-4o", "/models/openai/gpt-4o", None),
-        Shape(2, 1, 0, "samples", f"openai/gpt-4o in demo {HOSTILE}", "/samples?teacher=openai%2Fgpt-4o", None),
-        Shape(3, 2, 0, "release", "tutor@1", "/releases/rel_1", "direct"),
-        Shape(4, 3, 0, "run", "run_1", "/runs/run_1", "direct"),
-        Shape(5, 4, 0, "model", "acme/acme-1b", "/models/mdl_1", "inherited"),
-    ]
-    rows = [
-        LineageRow(
-            item.column, item.kind, item.label, item.url, 1 if item.id == 5 else None, item.taint, HOSTILE
-        )  # the model
-        for item in shapes
-    ]
-    return LineagePage(
-        root="openai/gpt-4o", direction="descendants", depth=4, to="acme/acme-1b", rows=rows, total=5, left_out=0,
-        more_url="/lineage?root=openai%2Fgpt-4o&dir=descendants&depth=8", other_url="/lineage?root=openai%2Fgpt-4o&dir=ancestors&depth=4",
-        rings=[f"Claimed: {HOSTILE}"], drawing=Drawing(shapes, [(1, 2, "generated"), (2, 3, "released"), (3, 4, "trained-on"), (4, 5, "made")]),
-        generation=1, self_made_percent=12.5, teachers=[Share("openai/gpt-4o", 900, 90.0), Share(HOSTILE, 100, 10.0)],
-        legal_routes=[Share("contract", 1000, 100.0)],
-        taint=[TaintRow("inherited, contract", "restriction", "openai-terms-5", "3.3(e)", HOSTILE, "unmet", "a → b"), TaintRow("direct, unknown", "unknown", None, None, "no terms", "unknown", "a")],
-        steps=[Link("model: openai/gpt-4o", "/lineage?root=a"), Link(HOSTILE, "/lineage?root=b")],
-    )  # fmt: skip
-
-
 EXAMPLES: dict[str, tuple[str, Page]] = {
     "overview": ("/", overview_page(empty=False)),
     "overview-new": ("/", overview_page(empty=True)),
@@ -337,9 +312,6 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "run": ("/runs/run-7c1f", run_page("done", 600)),
     "run-live": ("/runs/run-7c1f", run_page("running", 312)),
     "models": ("/models", ModelsPage([ModelRow("mod-acme-1b", "acme", "acme-1b", "trained", "Apache-2.0", 13_172_736, 0), ModelRow("mod-gpt", "openai", "gpt-4o", "hosted", None, None, 60)])),
-    "lineage": ("/lineage?root=openai%2Fgpt-4o&to=acme", lineage_page()),
-    "lineage-large": ("/lineage?root=openai%2Fgpt-4o", replace(lineage_page(), drawing=None, left_out=312, total=462, steps=None, to=HOSTILE, self_made_percent=100.0, generation=None)),
-    "lineage-new": ("/lineage", LineagePage("", "descendants", 4, "", [], 0, 0, None, "/lineage")),
     "models-new": ("/models", ModelsPage([])),
     "model": ("/models/mod-acme-1b", model_page()),
     "model-unregistered": ("/models/openai/gpt-4o", replace(model_page(), kind="not registered", entry_index=None, publishing=None, publishing_asked_at=None)),
@@ -350,7 +322,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
-    **COLLECTION_EXAMPLES,
+    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES,
     **TIME_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5, "pol_0badc0de", HISTORY)),
     "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
