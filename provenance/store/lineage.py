@@ -139,7 +139,7 @@ def name_classes(session: Session) -> tuple[dict[int, str], dict[int, tuple[str,
     """The name of each data set; digest, teacher and facts of each fact class."""
     datasets = {row.id or 0: row.name for row in session.exec(select(Dataset))}
     columns = select(FactClass.id, FactClass.digest, FactClass.teacher, FactClass.facts)  # rows, as objects cost more
-    classes = {number or 0: (digest, teacher, facts) for number, digest, teacher, facts in session.exec(columns)}
+    classes = {number or 0: (digest, teacher, dict(facts)) for number, digest, teacher, facts in session.exec(columns)}
     return datasets, classes
 
 
