@@ -24,6 +24,7 @@ from provenance.api.figures import (
     draw_loss,
     draw_verdicts,
 )
+from provenance.api.layers import draw_layers
 from provenance.api.status import describe_status
 from provenance.api.views.common import Page, Site
 from provenance.report.environment import make_environment
@@ -40,6 +41,7 @@ NAVIGATION = (
     ("Policies", "/policies"),
     ("Releases", "/releases"),
     ("Training", "/runs"),
+    ("Lineage", "/lineage"),
     ("Reports", "/reports"),
     ("Log", "/log"),
 )
@@ -93,7 +95,7 @@ def page_environment() -> Environment:
     environment.filters.update(
         segment=quote_segment, path=quote_path, fact=format_fact, measured=format_measured, status=describe_status, twin=twin_url,
         comparison_chart=draw_comparisons, composition_chart=draw_composition, growth_chart=draw_growth,
-        loss_chart=draw_loss, proof_chart=draw_inclusion, verdict_chart=draw_verdicts,
+        loss_chart=draw_loss, proof_chart=draw_inclusion, verdict_chart=draw_verdicts, layers_chart=draw_layers,
     )  # fmt: skip
     environment.globals.update(NAVIGATION=NAVIGATION, DISCLAIMER=DISCLAIMER)
     return environment

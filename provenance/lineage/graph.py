@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 Direction = Literal["ancestors", "descendants"]
@@ -83,6 +84,11 @@ class Graph:
             path.append(via)
             end = via.parent
         return path[::-1]
+
+    @cached_property
+    def rings(self) -> Sequence[Sequence[int]]:
+        """All rings of the graph, sought once."""
+        return self.find_rings()
 
     def find_rings(self) -> list[list[int]]:
         """Every set of nodes that are each other's ancestors (Tarjan's components), smallest id first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import starmap
+from threading import Lock
 
 from sqlmodel import Session
 
@@ -22,6 +23,9 @@ EXPECTED = (
     "dataset:NAME or source:REF"
 )
 MAX_REFERENCE = 400
+KEPT = 2  # graphs: the same log, the same rows, the same graph
+_kept: dict[tuple[object, ...], Graph] = {}
+_keeping = Lock()
 
 
 def load_graph(session: Session, log_size: int | None = None) -> Graph:
@@ -31,9 +35,20 @@ def load_graph(session: Session, log_size: int | None = None) -> Graph:
         UnavailableError: the index is older than the graph's tables.
     """
     store.check_complete(session)
-    size = get_head(session).size if log_size is None else log_size
+    head = get_head(session)
+    size = head.size if log_size is None else log_size
+    key = (str(session.get_bind().engine.url), head.size, head.root, size, *store.sum_rows(session))
+    with _keeping:
+        kept = _kept.get(key)
+    if kept is not None:
+        return kept
     nodes = starmap(Node, store.load_nodes(session, size))
-    return build_graph(nodes, starmap(Edge, store.load_edges(session, size)))
+    graph = build_graph(nodes, starmap(Edge, store.load_edges(session, size)))
+    with _keeping:
+        while len(_kept) >= KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = graph
+    return graph
 
 
 def find_start(session: Session, reference: str, graph: Graph | None = None) -> list[int]:

@@ -93,13 +93,17 @@ def is_trained(graph: Graph, model: int) -> bool:
 
 def count_generations(graph: Graph, starts: list[int]) -> int | None:
     """Trainings on outputs on the longest way to the starts; None where a claimed ring makes it endless."""
-    order = order_ancestors(graph, starts)
-    if any(start in set(order.ringed) for start in starts):
-        return None
+    found = list_generations(graph, starts)
+    depths = [found.get(start) for start in starts]
+    return max((depth for depth in depths if depth is not None), default=0) if None not in depths else None
+
+
+def list_generations(graph: Graph, starts: list[int]) -> dict[int, int]:
+    """The generation of each start and of all their ancestors; those in or below a claimed ring have none."""
     depth: dict[int, int] = {}
-    for node in order.sorted:
+    for node in order_ancestors(graph, starts).sorted:
         depth[node] = max((_step(graph, edge, depth) for edge in graph.edges(node, "ancestors")), default=0)
-    return max(depth[start] for start in starts)
+    return depth
 
 
 def _step(graph: Graph, edge: Edge, depth: dict[int, int]) -> int:

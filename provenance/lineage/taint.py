@@ -7,7 +7,7 @@ told here. An exception that was used shows as lifted, with its reason, approver
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -62,6 +62,26 @@ def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.d
         "items": items,
         "lifted_by": _list_lifts(session, graph, node, today),
     }
+
+
+def mark_tainted(
+    session: Session, graph: Graph, labels: Labels, nodes: Sequence[int], catalogue: Catalogue
+) -> dict[int, str]:
+    """`direct` or `inherited` for each model, run and release among the nodes that a restriction or an unknown reached."""
+    people = _People(session, graph)
+    carrier = Carrier(
+        graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
+    )
+    asked = [node for node in nodes if graph.nodes[node].kind in ("model", "run", "release")]
+    carrier.carry(asked)
+    found: dict[int, str] = {}
+    for node in asked:
+        student = parse_student(people.facts(node), catalogue)
+        items = [item for held in carrier.held[node].values() for item in _judge(held, student, graph, labels)]
+        direct = {item["direct"] for item in items if item["kind"] in TAINTED}
+        if direct:
+            found[node] = "direct" if True in direct else "inherited"
+    return found
 
 
 class _People:

@@ -128,7 +128,7 @@ def edges_between(graph: Graph, nodes: Sequence[int]) -> Iterable[Edge]:
 def list_rings(graph: Graph, labels: Labels, nodes: Sequence[int]) -> list[dict[str, Any]]:
     """Rings among the nodes. One of samples alone is of their folding; any other is claimed, as no entry of ours makes one."""
     held = set(nodes)
-    rings = [ring for ring in graph.find_rings() if held & set(ring)]
+    rings = [ring for ring in graph.rings if held & set(ring)]
     return [
         {
             "claimed": any(graph.nodes[node].kind != "samples" for node in ring),

@@ -77,6 +77,16 @@ def check_complete(session: Session) -> None:
         raise UnavailableError(f"lineage: {counted:,} of {held:,} samples are in the graph; run provenance db reindex")
 
 
+def sum_rows(session: Session) -> tuple[int, ...]:
+    """Numbers that differ where rows do, for whoever keeps a graph that was read from them."""
+    edges = (
+        "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0), coalesce(sum(tokens), 0) FROM lineage_edge"
+    )
+    nodes = "SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(entry), 0) FROM lineage_node"
+    rows = (session.connection().execute(text(query)).one() for query in (edges, nodes))
+    return tuple(int(number) for row in rows for number in row)
+
+
 def load_edges(session: Session, log_size: int) -> list[Any]:
     """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says."""
     query = (
@@ -128,7 +138,8 @@ def find_release_id(session: Session, reference: str) -> str | None:
 def name_classes(session: Session) -> tuple[dict[int, str], dict[int, tuple[str, str, dict[str, Any]]]]:
     """The name of each data set; digest, teacher and facts of each fact class."""
     datasets = {row.id or 0: row.name for row in session.exec(select(Dataset))}
-    classes = {row.id or 0: (row.digest, row.teacher, row.facts) for row in session.exec(select(FactClass))}
+    columns = select(FactClass.id, FactClass.digest, FactClass.teacher, FactClass.facts)  # rows, as objects cost more
+    classes = {number or 0: (digest, teacher, dict(facts)) for number, digest, teacher, facts in session.exec(columns)}
     return datasets, classes
 
 

@@ -43,12 +43,12 @@ def _first_sample(service: LocalService) -> int:
     ("path", "query", "status", "field"),
     [
         ("", {"root": "nobody/nothing"}, 404, "root"),
-        ("", {"root": "meta/x", "direction": "sideways"}, 400, "direction"),
-        ("", {"root": "openai/gpt-4o", "depth": -1}, 400, "depth"),
-        ("", {"root": "openai/gpt-4o", "limit": 0}, 400, "limit"),
-        ("", {"root": "\x00"}, 400, "root"),
-        ("/reach", {"root": "openai/gpt-4o", "log_size": 10**12}, 400, "log_size"),
-        ("/taint", {"root": "dataset:mixed"}, 400, "root"),
+        ("", {"root": "meta/x", "direction": "sideways"}, 422, "direction"),
+        ("", {"root": "openai/gpt-4o", "depth": -1}, 422, "depth"),
+        ("", {"root": "openai/gpt-4o", "limit": 0}, 422, "limit"),
+        ("", {"root": "\x00"}, 422, "root"),
+        ("/reach", {"root": "openai/gpt-4o", "log_size": 10**12}, 422, "log_size"),
+        ("/taint", {"root": "dataset:mixed"}, 422, "root"),
     ],
 )
 def test_a_question_that_is_none_names_its_field(

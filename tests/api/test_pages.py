@@ -26,7 +26,7 @@ from tests.dashboard_run import RUN, STEPS, loss_at
 PAGES = [
     "/", "/samples", "/samples?teacher=openai%2Fgpt-4o&verdict=deny", "/samples?q=gpt", "/sources", "/sources/openai",
     "/policies", "/terms/smollm-apache/impact", "/decisions", "/releases", "/releases/tutor@1", "/releases/tutor-gpt4o@1", "/runs", f"/runs/{RUN}",
-    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/reports", "/erasures", "/recalls", "/log", "/search?q=tutor",
+    f"/runs/{LIVE_RUN}", "/models", "/models/mdl_done", "/models/openai/gpt-4o", "/lineage", "/lineage?root=openai%2Fgpt-4o", "/lineage?root=tutor%401&dir=ancestors", "/reports", "/erasures", "/recalls", "/log", "/search?q=tutor",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from provenance.lineage.taint import find_taint
 from provenance.store.session import read_session
 from provenance.terms.catalogue import Catalogue
 from tests.lineage.story import Story
-from tests.store.logs import Log, catalogue, sqlite_log  # noqa: F401  # fixtures
+from tests.store.logs import Log
 
 ACME = {"developer": {"name": "Acme"}, "distribution": "public-weights", "use": "commercial", "notices": []}
 ACME |= {"competes_with": ["openai"], "purpose": "general-assistant", "release_license": "MIT", "base_model": "none"}
@@ -24,12 +24,12 @@ TODAY = dt.date(2026, 11, 24)
 
 
 @pytest.fixture
-def story(sqlite_log: Log, catalogue: Catalogue) -> Story:  # noqa: F811  # the fixtures themselves
+def story(sqlite_log: Log, catalogue: Catalogue) -> Story:
     """On one database: what a document means is no matter of the engine."""
     return Story(sqlite_log, catalogue)
 
 
-def taint(story: Story, catalogue: Catalogue, root: str) -> dict[str, Any]:  # noqa: F811
+def taint(story: Story, catalogue: Catalogue, root: str) -> dict[str, Any]:
     with read_session(story.log.engine) as session:
         return find_taint(session, root, catalogue, today=TODAY)
 
@@ -61,7 +61,7 @@ DERIVED = {
 
 
 @pytest.mark.parametrize("teacher", DERIVED)
-def test_a_derivative_clause_reaches_every_generation(story: Story, catalogue: Catalogue, teacher: str) -> None:  # noqa: F811
+def test_a_derivative_clause_reaches_every_generation(story: Story, catalogue: Catalogue, teacher: str) -> None:
     document, expected = DERIVED[teacher]
     one, two = generations(story, teacher, then=OTHER)
     first, second = taint(story, catalogue, one), taint(story, catalogue, two)
@@ -81,7 +81,7 @@ def test_a_derivative_clause_reaches_every_generation(story: Story, catalogue: C
 )
 def test_a_duty_of_outputs_reaches_the_student_and_stops_there(
     story: Story,
-    catalogue: Catalogue,  # noqa: F811
+    catalogue: Catalogue,
     teacher: str,
     document: str,
     duty: tuple[str, str],
@@ -93,7 +93,7 @@ def test_a_duty_of_outputs_reaches_the_student_and_stops_there(
     assert taint(story, catalogue, two)["items"] == []
 
 
-def test_a_duty_of_outputs_goes_with_the_weights(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_duty_of_outputs_goes_with_the_weights(story: Story, catalogue: Catalogue) -> None:
     one, _ = generations(story, "meta/llama-3.1-8b-instruct")
     story.sample("three", "mistral/mistral-7b-v0.1")
     built = story.train("acme/built", story.release("three"), base=one)
@@ -106,7 +106,7 @@ def test_a_duty_of_outputs_goes_with_the_weights(story: Story, catalogue: Catalo
     assert item["path"][-1] == f"model:{built}"
 
 
-def test_a_fine_tune_of_a_licensed_model_is_that_model_to_its_students(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_fine_tune_of_a_licensed_model_is_that_model_to_its_students(story: Story, catalogue: Catalogue) -> None:
     story.model("acme/llama-tuned", "meta/llama-3.1-8b-instruct")
     one, _ = generations(story, "acme/llama-tuned")
     found = taint(story, catalogue, one)
@@ -114,7 +114,7 @@ def test_a_fine_tune_of_a_licensed_model_is_that_model_to_its_students(story: St
     assert "unknown" in {item["kind"] for item in found["items"]}  # nobody knows the fine-tune's own licence
 
 
-def test_a_contract_stays_with_the_party_that_accepted_it(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_contract_stays_with_the_party_that_accepted_it(story: Story, catalogue: Catalogue) -> None:
     bought: dict[str, Any] = {"route": "api", "account": {"holder": "ACME", "plan": None}}
     one, two = generations(story, "openai/gpt-4o", **bought)
     bar = ("restriction", "bars-competing")
@@ -126,38 +126,38 @@ def test_a_contract_stays_with_the_party_that_accepted_it(story: Story, catalogu
     assert (item["mode"], item["direct"], item["party"], item["route"]) == ("contract", False, "ACME", "contract")
 
 
-def test_a_contract_reaches_no_other_developer(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_contract_reaches_no_other_developer(story: Story, catalogue: Catalogue) -> None:
     bought: dict[str, Any] = {"route": "api", "account": {"holder": "acme", "plan": None}}
     one, two = generations(story, "openai/gpt-4o", then=OTHER, **bought)
     assert taint(story, catalogue, one)["tainted"]
     assert taint(story, catalogue, two)["items"] == []
 
 
-def test_a_contract_of_an_unknown_party_is_never_dropped(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_contract_of_an_unknown_party_is_never_dropped(story: Story, catalogue: Catalogue) -> None:
     _, two = generations(story, "openai/gpt-4o", then=OTHER, route="api")
     assert taint(story, catalogue, two)["tainted"]
 
 
-def test_apache_outputs_bind_nobody(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_apache_outputs_bind_nobody(story: Story, catalogue: Catalogue) -> None:
     for model in generations(story, "huggingface-smollm/smollm2-135m-instruct"):
         found = taint(story, catalogue, model)
         assert (found["tainted"], found["items"]) == (False, [])
 
 
-def test_a_teacher_that_nobody_knows_taints_every_generation(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_teacher_that_nobody_knows_taints_every_generation(story: Story, catalogue: Catalogue) -> None:
     for model in generations(story, "nobody/unheard-of"):
         found = taint(story, catalogue, model)
         assert found["tainted"]
         assert {item["kind"] for item in found["items"]} == {"unknown"}
 
 
-def test_a_claimed_ring_is_unknown(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_a_claimed_ring_is_unknown(story: Story, catalogue: Catalogue) -> None:
     story.sample("d", "acme/self")
     found = taint(story, catalogue, story.train("acme/self", story.release("d")))
     assert any("ring" in item["text"] for item in found["items"])
 
 
-def test_taint_is_asked_of_one_thing(story: Story, catalogue: Catalogue) -> None:  # noqa: F811
+def test_taint_is_asked_of_one_thing(story: Story, catalogue: Catalogue) -> None:
     story.sample("d", "mistral/mistral-7b")
     story.sample("d", "nobody/unheard-of")
     with pytest.raises(MalformedError):

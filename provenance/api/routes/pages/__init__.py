@@ -20,6 +20,7 @@ NOUNS = (
     "releases",
     "runs",
     "models",
+    "lineage",
     "reports",
     "erasures",
     "recalls",
