@@ -77,6 +77,9 @@ def verify(data: Path) -> tuple[bool, int | None, list[str]]:
         assert done.stderr
         return False, None, [done.stderr]
     said = json.loads(done.stdout)
+    if "ok" not in said:  # it cannot be read at all, and the command says why
+        assert done.returncode not in {0, 6}
+        return False, None, [done.stdout]
     assert done.returncode == (0 if said["ok"] else 6)
     return said["ok"], said["first_bad_index"], [item["said"] for item in said["findings"]]
 
