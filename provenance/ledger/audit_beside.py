@@ -21,7 +21,7 @@ from provenance.attestation.envelope import parse_entry
 from provenance.attestation.statement import Statement
 from provenance.errors import ProvenanceError
 from provenance.ledger.findings import Audit
-from provenance.store.segment import read_item
+from provenance.store.segment import count_items, read_item
 from provenance.store.tables import ContentSegment, EntrySegment
 
 CheckBeside = Callable[[str, Mapping[str, Any], Any], None]
@@ -43,6 +43,7 @@ def audit_beside(session: Session, audit: Audit, check: CheckBeside) -> None:
 
     It raises what is wrong. Entries that cannot be read are findings of step 2 and are passed over here.
     """
+    _check_counts(session, audit)
     for index, statement, item in _governance(session):
         try:
             content = orjson.loads(item) if item else None
@@ -50,6 +51,19 @@ def audit_beside(session: Session, audit: Audit, check: CheckBeside) -> None:
         except (ProvenanceError, *_UNREADABLE) as exc:
             detail = exc.detail if isinstance(exc, ProvenanceError) else f"it cannot be read: {exc}"
             audit.add(9, index, f"beside entry {index} ({statement.kind}): {detail}")
+
+
+def _check_counts(session: Session, audit: Audit) -> None:
+    """What a segment of contents promises is what it holds: a greater number would hide behind the entries' own."""
+    first = col(ContentSegment.first_index)
+    begin = func.substr(col(ContentSegment.frames), 1, FIRST_BYTES)
+    for start, count, beginning in session.exec(select(first, ContentSegment.count, begin).order_by(first)):
+        try:
+            held: int | str = count_items(beginning)
+        except struct.error:
+            held = "an unreadable number of"
+        if held != count:
+            audit.add(9, start, f"the contents at entry {start} promise {count} items and hold {held}")
 
 
 def _governance(session: Session) -> Iterator[tuple[int, Statement, bytes | None]]:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import errno
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from provenance.store.log import read_entry
 from provenance.store.session import read_session, write_session
 
 MAX_GROUP_ENTRIES = 20_000
+NO_ROOM = ("is full", "No space left", "quota exceeded")  # as SQLite, PostgreSQL and the system say it
 Waiting = tuple[Draft, "Future[Receipt]"]
 
 
@@ -225,7 +225,7 @@ def _as_ours(cause: BaseException) -> BaseException:
 def _reason(cause: SQLAlchemyError | OSError) -> str:
     """What the database said, without the statement and its values; and what to do where its disk is full."""
     said = str(cause.orig if isinstance(cause, DBAPIError) else cause)
-    if "full" in said or (isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}):
+    if any(words in said for words in NO_ROOM):
         said += "; make room on its disk, then send the request again: the service goes on by itself"
     return said
 

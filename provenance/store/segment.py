@@ -32,6 +32,12 @@ def unpack_segment(segment: bytes) -> list[bytes]:
     return [item for frame, count in _frames(segment) for item in _items(frame, count)]
 
 
+def count_items(segment: bytes) -> int:
+    """How many items a segment says it holds; its beginning, with the heads of its frames, is enough."""
+    (frames,) = _WORD.unpack_from(segment, 0)
+    return sum(_PAIR.unpack_from(segment, _WORD.size + number * _PAIR.size)[0] for number in range(frames))
+
+
 def read_item(segment: bytes, position: int) -> bytes:
     """The item at `position`, counted from 0; unpacks one frame only.
 
