@@ -64,6 +64,11 @@ def _record(runtime: Runtime, count: int, seed: int) -> None:
     runtime.recorder.record(parse_samples(make_body(count, seed), now=NOW, lines=True), source="api")
 
 
+def _record_all(runtime: Runtime, options: Options) -> None:
+    for number in range(options.batches):
+        _record(runtime, options.batch, number)
+
+
 def _prove(folder: Path, size: int) -> Result:
     """Each proof by a prover of its own, as a request makes it: no tile is remembered. The known leaves are verified."""
     chance, runtime = random.Random(3), open_fresh(folder)
@@ -100,16 +105,11 @@ def _bytes(options: Options, folder: Path) -> Iterator[Result]:
             cluster.stop()
 
 
-def _record_all(runtime: Runtime, options: Options) -> None:
-    for number in range(options.batches):
-        _record(runtime, options.batch, number)
-
-
 def _weigh(name: str, settings: Settings, options: Options) -> Result:
     runtime = open_runtime(settings, lambda: NOW)
     try:
         before, count = _sizes(runtime), options.batch * options.batches
-        took = time_once(lambda: _record_all(runtime, options))
+        took = time_once(partial(_record_all, runtime, options))
         after = _sizes(runtime)
     finally:
         runtime.close()

@@ -232,7 +232,7 @@ class Mirror:
         state, now, note = self.state, self.now(), read_checkpoint(self.folder)
         if note is None or state.stopped:
             return None
-        if now < state.retry_at and not self.ending.is_set():
+        if now < state.retry_at:
             return float(state.retry_at - now)
         try:
             size = mirror_log(self.engine, self.target, note, self.vkeys(), stopping=self.ending.is_set)

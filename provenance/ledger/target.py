@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -132,10 +131,10 @@ class BucketTarget:
             ) from exc
         self.url = url.rstrip("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        place: Any = {"endpoint": endpoint} if endpoint else {}
         retry: Any = {"max_retries": ATTEMPTS, "retry_timeout": PATIENCE}
         options: Any = {"allow_http": (endpoint or "").startswith("http://"), "timeout": "30s"}
-        where: Any = {"endpoint": endpoint} if endpoint else {}
-        self._store = S3Store.from_url(self.url, retry_config=retry, client_options=options, **where)
+        self._store = S3Store.from_url(self.url, retry_config=retry, client_options=options, **place)
 
     def read(self, name: str) -> bytes | None:
         """The bytes under a name."""
@@ -183,7 +182,9 @@ class BucketTarget:
         from obstore.exceptions import BaseError
 
         try:
-            obstore.put(self._store, name, data, attributes=dict(describe(name)), mode=mode, use_multipart=False)
+            obstore.put(
+                self._store, name, data, attributes=describe(name), mode=mode, use_multipart=False
+            )  # fmt: skip
         except BaseError as exc:
             raise self._say("written", name, exc) from exc
 
@@ -193,7 +194,7 @@ class BucketTarget:
         )
 
 
-def describe(name: str) -> Mapping[Any, str]:
+def describe(name: str) -> dict[Any, str]:
     """The HTTP headers that an object is served with (c2sp.org/tlog-tiles): as the service's own `/log` answers."""
     if name in {CHECKPOINT, VKEYS}:
         return {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": FRESH}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 from sqlalchemy import inspect, text
 
@@ -13,12 +10,11 @@ from provenance.attestation.predicates import FORMS
 from provenance.errors import ConflictError, StatementError
 from provenance.store import reindex as module
 from provenance.store.index import INDEX_TABLES
-from provenance.store.log import find_head, get_head, iterate_entries
+from provenance.store.log import get_head, iterate_entries
 from provenance.store.reindex import reindex
 from provenance.store.session import read_session, write_session
 from provenance.store.tables import metadata
 from provenance.terms.catalogue import Catalogue
-from tests.dashboard import serve_filled
 from tests.store.logs import Log, check_log, make_samples, raw_sample, read_index
 from tests.store.statements import decision, fill, report, say
 
@@ -61,17 +57,6 @@ def test_only_the_index_is_touched(log: Log, catalogue: Catalogue) -> None:
     with write_session(log.engine) as session:
         reindex(session)
     assert others() == before
-
-
-@pytest.mark.slow
-def test_the_index_of_a_service_that_did_everything_is_made_again(tmp_path: Path) -> None:
-    with contextmanager(serve_filled)(tmp_path) as dashboard:
-        with write_session(dashboard.runtime.engine) as session:
-            find_head(session, lock=True)  # nobody appends in between
-            live = read_index(session)
-            reindex(session)
-            assert read_index(session) == live
-        assert all(live.values())
 
 
 def test_rows_from_the_entries_alone_are_the_live_rows(log: Log, catalogue: Catalogue) -> None:
