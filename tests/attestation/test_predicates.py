@@ -8,7 +8,8 @@ import pytest
 
 from provenance.attestation.predicates import FORMS, KEY_PURPOSES, PURPOSES, check_predicate, signing_purpose
 from provenance.attestation.statement import KINDS
-from provenance.errors import StatementError
+from provenance.canonical import parse_digest
+from provenance.errors import MalformedError, StatementError
 
 BATCH = {"capture": "c", "collector": "w", "count": 3, "root": "sha256:" + "a" * 64}
 
@@ -57,3 +58,18 @@ def test_unknown_is_written_and_never_left_out() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(StatementError):
         check_predicate("rumour", {})
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["sha256:" + "a" * 64, "sha256:" + "A" * 64, "sha256:" + "a" * 63, "sha256:" + "a" * 64 + "\n", "sha512:" + "a" * 64, "", None, 7, b"sha256:"],
+)  # fmt: skip
+def test_a_digest_field_takes_what_parse_digest_takes(value: Any) -> None:
+    said = {"id": "x", "facts": {}, "digest": value}
+    try:
+        parse_digest(value)
+    except MalformedError:
+        with pytest.raises(StatementError, match="digest"):
+            check_predicate("student", said)
+    else:
+        check_predicate("student", said)
