@@ -22,8 +22,8 @@ def show_health() -> dict[str, str]:
 
 @router.get("/readyz")
 def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
-    """The database answers and publication works. Held by witnesses, it is ready all the same: appends go on, and it is said."""
-    failure = runtime.publisher.failure if runtime.publisher else None
+    """Database and writer answer, and publication works. Held by witnesses, it is ready all the same: appends go on."""
+    failure = runtime.publication_failure()
     if failure is not None:
         raise UnavailableError(f"the log cannot be published: {failure}")
     answer = {"status": "ok", "tree_size": get_head(session).size}
