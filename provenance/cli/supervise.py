@@ -104,6 +104,7 @@ class Supervisor:
             self._become(child, up)
         os.close(up)
         child.pid = pid
+        _log.info("%s is process %d", child.name, pid)
 
     def _become(self, child: Child, up: int) -> None:
         """The rest of the life of a child; it never returns."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from provenance.cli.supervise import Child, Supervisor
-from provenance.ledger.handover import State, listen_privately
+from provenance.ledger.handover import SOCKET_NAME, State, listen_privately
 from provenance.ledger.remote import serve_appends
 from provenance.ledger.sequencer import Sequencer
 from provenance.processes import join, join_as_writer
@@ -42,7 +42,10 @@ def serve_with_workers(settings: Settings, workers: int, listener: socket.socket
         for number in range(1, workers + 1):
             act = partial(_run_worker, opened, listener)
             children.append(Child(f"worker {number}", act, 0, WORKER_PATIENCE_SECONDS))
-        return Supervisor(children, announce).run()
+        try:
+            return Supervisor(children, announce).run()
+        finally:
+            (settings.data_dir / SOCKET_NAME).unlink(missing_ok=True)
 
 
 def _run_sequencer(opened: Runtime, drafts: socket.socket, is_up: IsUp) -> None:
