@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import decisions, gate, http, ledger
+from benchmarks import decisions, gate, http, ingest, ledger
 from benchmarks.measure import Options, Result
 from benchmarks.table import print_section
 
@@ -23,6 +23,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
     "gate": ("The policy gate by fact class", gate.run),
     "decisions": ("Single decisions", decisions.run),
     "http": ("Decisions over HTTP", http.run),
+    "ingest": ("Durable append over HTTP", ingest.run),
 }
 QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batches=2, classes=40, questions=60)
 

@@ -18,6 +18,8 @@ WORDS = {
     "gate_is_faster_cpu": "{:,.1f}x by CPU",
     "p50_us": "p50 {:,.0f} µs",
     "p99_us": "p99 {:,.0f} µs",
+    "worker_us": "workers {:,.0f} µs CPU a sample",
+    "sequencer_us": "sequencer {:,.1f} µs",
     "calls": "{:,.0f} calls",
 }
 
