@@ -18,7 +18,7 @@ from benchmarks.measure import Options, Result, percentiles
 from provenance.policy.cases import load_cases
 
 CONNECTIONS = 4
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def run(options: Options, folder: Path) -> Iterator[Result]:

@@ -39,6 +39,7 @@ def join(opened: Runtime) -> Runtime:
         as `open_runtime`.
     """
     runtime = _join(opened)
+    runtime.ring = replace(runtime.ring, log_signers=())  # checkpoints are signed in one place
     sequencer = RemoteSequencer(runtime.engine, runtime.settings.data_dir)
     _write_through(runtime, sequencer)
     open_quorum(runtime)

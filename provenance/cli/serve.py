@@ -45,6 +45,7 @@ def _serve(settings: Any, listener: socket.socket, workers: int) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     held = hold(settings.data_dir, "serve")
+    held.announce(SERVE, None)  # so that the next one knows whose children hold the lock, should this process be killed
     name, port = listener.getsockname()[:2]
     url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
 
@@ -62,6 +63,7 @@ def _serve(settings: Any, listener: socket.socket, workers: int) -> None:
             code = serve_with_workers(settings, workers, listener, announce)
             if code:
                 raise typer.Exit(code)
+            say("stopped")
     except KeyboardInterrupt:
         say("stopped")
     finally:

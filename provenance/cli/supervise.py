@@ -76,7 +76,7 @@ class Supervisor:
                 return 0
             for child, status in self._reap():
                 if not self._is_announced:
-                    return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 1
+                    return max(os.waitstatus_to_exitcode(status), 1)  # whatever it was, it is no success
                 self._plan_restart(child, status)
             if not self._is_announced and all(child.is_up for child in self._children):
                 self._is_announced = True
@@ -117,6 +117,8 @@ class Supervisor:
         except ProvenanceError as exc:
             print_error(exc, as_json=False)
             code = exc.exit_code
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else 1
         except BaseException:  # noqa: BLE001 - a forked process must not return into its parent's code
             traceback.print_exc()
         finally:

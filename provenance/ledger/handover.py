@@ -18,7 +18,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -60,7 +59,7 @@ class Failure(msgspec.Struct, tag="failure"):
 
     kind: str
     detail: str
-    errors: list[dict[str, Any]] = []
+    errors: list[FieldError] = []
 
 
 Request = Append | Ask
@@ -86,7 +85,7 @@ def format_message(message: Request | Answer) -> bytes:
     return data
 
 
-def parse_request(data: bytes) -> Request:
+def parse_request(data: bytes | bytearray) -> Request:
     """A message to the sequencer.
 
     Raises:
@@ -98,7 +97,7 @@ def parse_request(data: bytes) -> Request:
         raise MalformedError(f"not a message to the sequencer: {exc}") from exc
 
 
-def parse_answer(data: bytes) -> Answer:
+def parse_answer(data: bytes | bytearray) -> Answer:
     """A message from the sequencer.
 
     Raises:
@@ -115,14 +114,14 @@ def describe_failure(exc: BaseException) -> Failure:
     if not isinstance(exc, ProvenanceError):
         return Failure(ProvenanceError.__name__, f"{type(exc).__name__}: {exc}")
     known = next(each for each in type(exc).__mro__ if getattr(errors, each.__name__, None) is each)
-    return Failure(known.__name__, exc.detail, [error.to_json() for error in exc.errors])
+    return Failure(known.__name__, exc.detail, [FieldError(**error.to_json()) for error in exc.errors])
 
 
 def restore_failure(failure: Failure) -> ProvenanceError:
     """The error that crossed."""
     found = getattr(errors, failure.kind, None)
     kind = found if isinstance(found, type) and issubclass(found, ProvenanceError) else ProvenanceError
-    return kind(failure.detail, *(FieldError(**error) for error in failure.errors))
+    return kind(failure.detail, *failure.errors)
 
 
 def send_frame(connection: socket.socket, data: bytes) -> None:
@@ -135,7 +134,7 @@ def send_frame(connection: socket.socket, data: bytes) -> None:
     connection.sendall(data)
 
 
-def receive_frame(connection: socket.socket) -> bytes | None:
+def receive_frame(connection: socket.socket) -> bytearray | None:
     """One message; None when the other side has ended, also in the middle of a message.
 
     Raises:
@@ -151,7 +150,7 @@ def receive_frame(connection: socket.socket) -> bytes | None:
     return _receive(connection, length)
 
 
-def _receive(connection: socket.socket, count: int) -> bytes | None:
+def _receive(connection: socket.socket, count: int) -> bytearray | None:
     data = bytearray(count)
     view, filled = memoryview(data), 0
     while filled < count:
@@ -159,7 +158,7 @@ def _receive(connection: socket.socket, count: int) -> bytes | None:
         if not got:
             return None
         filled += got
-    return bytes(data)
+    return data
 
 
 def listen_privately(folder: Path) -> socket.socket:

@@ -44,6 +44,7 @@ from provenance.ledger.sequencer import Sequencer
 from provenance.store.session import read_session
 
 WAIT_SECONDS = 15.0  # for a sequencer that is being started again
+STATE_SECONDS = 2.0  # for a word on how it goes
 PAUSE_SECONDS = 0.05
 _log = logging.getLogger(__name__)
 
@@ -97,9 +98,9 @@ class RemoteSequencer:
             UnavailableError: the sequencer is not there.
         """
         try:
-            answer = self._ask(format_message(Ask()), time.monotonic() + WAIT_SECONDS)
+            answer = self._ask(format_message(Ask()), time.monotonic() + STATE_SECONDS, STATE_SECONDS)
         except LostAnswerError as exc:
-            raise unavailable("ended before it answered", exc) from exc
+            raise unavailable("does not answer", exc) from exc
         return answer.publication_failure if isinstance(answer, State) else None
 
     def close(self) -> None:
@@ -110,9 +111,10 @@ class RemoteSequencer:
         for connection in idle:
             connection.close()
 
-    def _ask(self, data: bytes, deadline: float) -> Answer:
+    def _ask(self, data: bytes, deadline: float, patience: float | None = None) -> Answer:
         while True:
             connection = self._connect(deadline)
+            connection.settimeout(patience)
             try:
                 send_frame(connection, data)
             except OSError:
@@ -167,7 +169,6 @@ class RemoteSequencer:
         # A connection may wait in the queue of a sequencer that is not up yet; it is one once the greeting came.
         try:
             greeting = receive_frame(connection)
-            connection.settimeout(None)
         except BaseException:
             connection.close()
             raise
@@ -179,8 +180,9 @@ class RemoteSequencer:
 
 def _is_open(connection: socket.socket) -> bool:
     """Whether the other side of an idle connection is still there; nothing is to be read from it but its end."""
+    connection.setblocking(False)  # with a time-out it would wait that long first
     try:
-        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return True
     except OSError:
@@ -198,6 +200,8 @@ def _accept(listener: socket.socket, sequencer: Sequencer, state: Callable[[], S
         try:
             connection, _ = listener.accept()
         except OSError as exc:
+            if listener.fileno() < 0:
+                return  # it was closed
             _log.error("the sequencer cannot take a connection: %s", exc)
             time.sleep(PAUSE_SECONDS)
             continue
@@ -216,7 +220,7 @@ def _answer_all(connection: socket.socket, sequencer: Sequencer, state: Callable
             _log.error("a connection to the sequencer was refused: %s", exc.detail)
 
 
-def _answer(data: bytes, sequencer: Sequencer, state: Callable[[], State]) -> Answer:
+def _answer(data: bytearray, sequencer: Sequencer, state: Callable[[], State]) -> Answer:
     try:
         request = parse_request(data)
         return Appended(sequencer.append(request.draft)) if isinstance(request, Append) else state()
