@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import select
@@ -169,6 +170,7 @@ class Supervisor:
 
 
 def _say(descriptor: int) -> None:
+    gc.freeze()  # what was opened stays: no collection need look at it, which is half the cost of reading a draft
     os.write(descriptor, b"1")
     os.close(descriptor)
 
