@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import decisions, gate, growth, http, ledger, lineage, singles
+from benchmarks import decisions, gate, growth, http, ingest, ledger, lineage, singles
 from benchmarks.measure import Options, Result
 from benchmarks.table import print_section
 
@@ -26,6 +26,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
     "growth": ("The log as it grows", growth.run),
     "lineage": ("The lineage of ten thousand models", lineage.run),
     "http": ("Decisions over HTTP", http.run),
+    "ingest": ("Durable append over HTTP", ingest.run),
 }
 QUICK = Options(sizes=(20_000,), postgres_up_to=20_000, rounds=1, batch=50, batches=2, classes=40, questions=60)
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from benchmarks.big import make_big, open_fresh
-from benchmarks.http import _service as serve
+from benchmarks.http import serve_process
 from benchmarks.material import NOW, make_body
 from benchmarks.measure import Options, Result, beside, latencies, middle, result, time_once
 from benchmarks.singles import make_token, post_singles
@@ -143,7 +143,7 @@ def _sizes(runtime: Runtime) -> dict[str, int]:
 def _memory(folder: Path, leaves: int, count: int) -> Result:
     """A service on a log of so many leaves, after as many samples and receipts as the other one."""
     token = make_token(folder)
-    with serve(folder) as port:
+    with serve_process(folder, folder.with_suffix(".log")) as (port, _):
         line = post_singles(port, token, max(64, count), 16)
         pid = int(json.loads((folder / "service.lock").read_text())["pid"])
         kept = dict(item.split(":", 1) for item in Path(f"/proc/{pid}/status").read_text().splitlines())

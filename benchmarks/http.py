@@ -18,14 +18,14 @@ from benchmarks.measure import Options, Result, percentiles
 from provenance.policy.cases import load_cases
 
 CONNECTIONS = 4
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def run(options: Options, folder: Path) -> Iterator[Result]:
     """One connection for the latency, several for the rate; the client's own time is in both."""
     bodies = [body.replace(b'"id":', b'"_":', 1) for body in write_cases(load_cases(), options.questions)]
     bodies = [b"{" + body.split(b",", 1)[1] for body in bodies]  # the service takes the question without its name
-    with _service(folder / "http") as port:
+    with serve_process(folder / "http", folder / "http.log") as (port, _):
         _ask_all(port, bodies[:50])
         yield _line("POST /api/v1/decisions, 1 connection", port, [bodies])
         yield _line(
@@ -57,20 +57,31 @@ def _ask_all(port: int, bodies: list[bytes]) -> list[float]:
     return took
 
 
-@contextmanager
-def _service(data_dir: Path) -> Iterator[int]:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def serve_process(data_dir: Path, log: Path, **settings: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """`provenance serve` on a data directory of its own: its port and process. What it says goes to `log`."""
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROVENANCE_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "provenance", "serve", "--port", str(port)],
-        env={**environment, "PROVENANCE_DATA_DIR": str(data_dir), "PROVENANCE_KEY_PASSPHRASE": "bench"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    environment |= {"PROVENANCE_DATA_DIR": str(data_dir), "PROVENANCE_KEY_PASSPHRASE": "bench", **settings}
+    command = [sys.executable, "-m", "provenance", "serve", "--port", str(port)]
+    with start(command, port, log, environment) as process:
+        yield port, process
+
+
+@contextmanager
+def start(command: list[str], port: int, log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A service in a process of its own, from when it answers until the end."""
+    with log.open("wb") as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
     try:
         _wait(port, process)
-        yield port
+        yield process
     finally:
         process.terminate()
         process.wait(timeout=60)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.http import _service as serve
+from benchmarks.http import serve_process
 from benchmarks.material import make_body
 from benchmarks.measure import Options, Result, beside, percentiles
 
@@ -22,7 +22,7 @@ CLIENTS = 64
 def run(options: Options, folder: Path) -> Iterator[Result]:
     """64 clients beside one; each posts one sample and waits for its receipt before the next."""
     token = make_token(folder / "data")
-    with serve(folder / "data") as port:
+    with serve_process(folder / "data", folder / "service.log") as (port, _):
         post_singles(port, token, 8, 1)
         alone = post_singles(port, token, max(20, options.questions // 5), 1)
         many = post_singles(port, token, max(CLIENTS, options.questions * 4), CLIENTS)

@@ -23,6 +23,8 @@ WORDS = {
     "row_bytes": "{:,.0f} of them rows and indexes of samples",
     "content_bytes": "{:,.0f} the words, compressed",
     "resident_mb": "{:.0f} MB resident",
+    "worker_us": "workers {:,.0f} µs CPU a sample",
+    "sequencer_us": "sequencer {:,.1f} µs",
     "calls": "{:,.0f} calls",
     "bytes_each": "{:,.0f} bytes stored each",
 }

@@ -5,14 +5,14 @@ key, which terms and which policies are in force). What changed since the last s
 
 - Terms in force: what the log says last of each document, superseded where the shipped file has changed since.
 - Pack in force: the last one that the log says was approved, else the shipped one.
+- Where a service has several processes (`processes.py`), each takes up what the others changed before its next request.
 """
 
 from __future__ import annotations
 
 import fcntl
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,30 +20,29 @@ from threading import Lock
 from typing import Any
 
 import orjson
-from pydantic import SecretStr
 from sqlalchemy import Engine
 from sqlmodel import Session
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.capture.record import Recorder
-from provenance.errors import SettingsError
 from provenance.ledger.append import Clock, Receipt, format_time, make_draft
 from provenance.ledger.checkpoint import Checkpoint, sign_checkpoint
-from provenance.ledger.keys import KeyRing, SignOnce, create_keys, list_public, open_keys
+from provenance.ledger.keys import KeyRing, SignOnce, list_public
 from provenance.ledger.merkle import tree_root
-from provenance.ledger.mirror import Mirror
+from provenance.ledger.mirror import Mirror, MirrorState, read_state
 from provenance.ledger.note import format_vkey
 from provenance.ledger.prove import Prover, consistency_between
 from provenance.ledger.publish import Publisher, publish, publish_tiles, read_checkpoint
 from provenance.ledger.quorum import Account, Quorum, read_account, read_witness_policy
-from provenance.ledger.rotate import retire_due
-from provenance.ledger.sequencer import Sequencer
+from provenance.ledger.ring import open_ring
+from provenance.ledger.sequencer import Sequencer, Writer
 from provenance.ledger.sign import sign_entry
 from provenance.ledger.target import open_target
 from provenance.policy.pack import Pack, load_pack
-from provenance.policy.recorded import choose_pack, policy_predicate
+from provenance.policy.recorded import choose_pack, load_recorded_pack, policy_predicate
 from provenance.policy.words import check_pack
 from provenance.settings import Settings, prepare_data_dir
+from provenance.store.history import find_newest_index
 from provenance.store.log import HEAD_ID, find_head, find_statement
 from provenance.store.migrate import upgrade
 from provenance.store.session import make_engine, read_session, write_session
@@ -51,7 +50,9 @@ from provenance.store.tables import LogHead
 from provenance.terms.catalogue import Catalogue, load_catalogue
 from provenance.terms.check import check_order
 from provenance.terms.record import sign_terms
-from provenance.terms.recorded import Loaded, merge_shipped
+from provenance.terms.recorded import Loaded, load_recorded, merge_shipped
+
+GOVERNING = ("terms", "policy")  # the kinds of statements that change what is in force
 
 
 def utc_now() -> datetime:
@@ -66,17 +67,20 @@ class Runtime:
     settings: Settings
     engine: Engine
     ring: KeyRing
-    sequencer: Sequencer
+    sequencer: Writer
     recorder: Recorder
     catalogue: Catalogue
     pack: Pack
     clock: Clock
     shipped: Mapping[str, str]
     publisher: Publisher | None = None
-    governing: Lock = field(default_factory=Lock)  # one change of terms or policy at a time: each stands on the last
     quorum: Quorum | None = None
     mirror: Mirror | None = None
     mirror_publisher: Publisher | None = None
+    is_shared: bool = False  # other processes of this service change what is in force too
+    publication_failure: Callable[[], str | None] = lambda: None
+    seen: int | None = None  # the newest statement that made what is in force here
+    _refreshing: Lock = field(default_factory=Lock)
 
     def append(
         self,
@@ -98,6 +102,28 @@ class Runtime:
         contents = [] if content is None else [orjson.dumps(content)]
         key, request_digest = (once[0], sha256_digest(canonical_bytes(once[1]))) if once else (None, None)
         return self.sequencer.append(make_draft([entry], contents, idempotency_key=key, request_digest=request_digest))
+
+    @property
+    def governing(self) -> AbstractContextManager[None]:
+        """One change of terms or policy at a time, in all processes of the service: each stands on the last."""
+        return self._govern()
+
+    @contextmanager
+    def _govern(self) -> Iterator[None]:
+        with _locked(self.settings.data_dir / ".governing"):
+            self.refresh()
+            yield
+
+    def refresh(self) -> None:
+        """Take up what other processes of this service put in force; called before each request."""
+        if not self.is_shared or find_newest(self.engine) == self.seen:
+            return
+        with self._refreshing, read_session(self.engine) as session:
+            newest = find_newest_index(session, GOVERNING)
+            if newest != self.seen:
+                self.use_terms(load_recorded(session))
+                self.pack = load_recorded_pack(session)
+                self.seen = newest
 
     def use_terms(self, catalogue: Catalogue) -> None:
         """Take a catalogue into use that the log holds; decisions and samples from here on name its digest."""
@@ -139,6 +165,11 @@ class Runtime:
         """The witnesses, and whether publication is held; empty where none is configured."""
         return Account() if self.quorum is None else read_account(self.settings.data_dir / "log")
 
+    def mirror_state(self) -> MirrorState | None:
+        """How far publication to another place is, whichever process does it; None where none is configured."""
+        url = self.settings.publish_url
+        return None if url is None else read_state(self.settings.data_dir / "log", url)
+
     def prover(self, session: Session, *, newest: int) -> Prover:
         """Makes proofs of entries up to `newest`: against the cosigned checkpoint if it covers them, else the log's own."""
         return Prover(session, self.cosigned(), newest=newest)
@@ -156,6 +187,12 @@ class Runtime:
         self.engine.dispose()
 
 
+def find_newest(engine: Engine) -> int | None:
+    """The index of the statement that last changed what is in force."""
+    with read_session(engine) as session:
+        return find_newest_index(session, GOVERNING)
+
+
 def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
     """Open the data directory, making what is missing.
 
@@ -165,12 +202,10 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
     """
     prepare_data_dir(settings.data_dir)
     engine = make_engine(settings.resolved_database_url)
-    with _one_at_a_time(settings.data_dir):
+    with _locked(settings.data_dir / ".opening"):  # two that open a fresh directory must not both make its keys
         upgrade(settings.resolved_database_url)
-        ring = _open_ring(settings, clock())
-        sign_once = SignOnce(settings.data_dir / "keys" / "signed")
-        _open_log(engine, ring, sign_once, clock())
-        sequencer = Sequencer(engine, ring, sign_once, clock)
+        ring = open_ring(settings, clock())
+        sequencer = open_sequencer(settings, engine, ring, clock)
         shipped, own_pack = load_catalogue(), load_pack()
         check_order(shipped)
         check_pack(own_pack, shipped)
@@ -189,48 +224,35 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
                 subjects=[("policy", policy.pack.digest)],
                 content=policy.pack.content(),
             )
-        _open_quorum(runtime)
-    _open_mirror(runtime)
-    runtime.publisher = Publisher(runtime.publish)
-    sequencer.after_commit(runtime.publisher.wake)
-    runtime.publisher.wake()
+        open_quorum(runtime)
+        runtime.seen = find_newest(engine)
+    start_publishing(runtime, sequencer)
     return runtime
 
 
+def open_sequencer(settings: Settings, engine: Engine, ring: KeyRing, clock: Clock) -> Sequencer:
+    """The writer of this log; the register learns of a commit that it did not hear of."""
+    sign_once = SignOnce(settings.data_dir / "keys" / "signed")
+    _open_log(engine, ring, sign_once, clock())
+    return Sequencer(engine, ring, sign_once, clock)
+
+
+def start_publishing(runtime: Runtime, sequencer: Sequencer) -> None:
+    """Publish what is durable, and from here on after each commit."""
+    _open_mirror(runtime)
+    publisher = Publisher(runtime.publish)
+    runtime.publisher = publisher
+    runtime.publication_failure = lambda: None if publisher.failure is None else str(publisher.failure)
+    sequencer.after_commit(publisher.wake)
+    publisher.wake()
+
+
 @contextmanager
-def _one_at_a_time(data_dir: Path) -> Iterator[None]:
-    # Two processes that open a fresh directory together must not both make its keys.
-    with (data_dir / ".opening").open("w") as lock:
+def _locked(path: Path) -> Iterator[None]:
+    """Keep all others away that lock `path`, threads of this process and other processes alike."""
+    with path.open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _open_ring(settings: Settings, now: datetime) -> KeyRing:
-    folder = settings.data_dir / "keys"
-    if (folder / "keys.json").exists():
-        retire_due(folder, now)
-        return open_keys(folder, _passphrase(settings, folder).get_secret_value())
-    origin = settings.origin or f"provenance.local/{secrets.token_hex(4)}"
-    return create_keys(folder, origin, _passphrase(settings, folder).get_secret_value())
-
-
-def key_passphrase(settings: Settings) -> str:
-    """What the private keys of this data directory are encrypted with."""
-    return _passphrase(settings, settings.data_dir / "keys").get_secret_value()
-
-
-def _passphrase(settings: Settings, folder: Path) -> SecretStr:
-    if settings.key_passphrase is not None:
-        return settings.key_passphrase
-    path = folder / "passphrase"
-    try:
-        if not path.exists():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(32))
-        return SecretStr(path.read_text().strip())
-    except OSError as exc:
-        raise SettingsError(f"the key passphrase in {path} cannot be read or made: {exc.strerror}") from exc
 
 
 def _open_log(engine: Engine, ring: KeyRing, sign_once: SignOnce, now: datetime) -> None:
@@ -250,7 +272,7 @@ def _open_log(engine: Engine, ring: KeyRing, sign_once: SignOnce, now: datetime)
     sign_once.record(size, root)
 
 
-def _open_quorum(runtime: Runtime) -> None:
+def open_quorum(runtime: Runtime) -> None:
     """Read the policy, and log each witness that it names: who shall have seen this log is part of the record."""
     path = runtime.settings.witness_policy
     if path is None:

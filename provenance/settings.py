@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from provenance.errors import FieldError, SettingsError
 
+MAX_WORKERS = 64
+
 
 class Settings(BaseSettings):
     """What a service or an embedded command is started with; each field is `PROVENANCE_<NAME>` in the environment."""
@@ -32,6 +34,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address that the service listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="port that the service listens on")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=MAX_WORKERS,
+        description="server processes; beside more than one stands one that writes the log",
+    )
     single_user: bool = Field(
         default=True, description="on loopback, let people read pages without a token; writes always need one"
     )

@@ -33,7 +33,7 @@ LAYERS = (
     {"terms"},
     {"capture"},
     {"policy"},
-    {"runtime"},  # what the verbs from here on take: engine, keys, writer, catalogue, pack
+    {"runtime", "processes"},  # what the verbs from here on take: engine, keys, writer, catalogue, pack
     {"govern"},
     {"release"},
     {"training"},

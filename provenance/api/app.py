@@ -30,16 +30,23 @@ SECURITY_HEADERS = {
 }
 
 
-def create_app(runtime: Runtime) -> FastAPI:
-    """The application over an open runtime; closing it closes the runtime too."""
+def create_app(runtime: Runtime, *, runs_jobs: bool = True) -> FastAPI:
+    """The application over an open runtime; closing it closes the runtime too.
+
+    With `runs_jobs` false, another process of the service runs them.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
-        await run_in_threadpool(engine.launch, runtime, WORKFLOWS)
-        courier = Courier(runtime)
+        if runs_jobs:
+            await run_in_threadpool(engine.launch, runtime, WORKFLOWS)
+        else:
+            engine.launch_elsewhere()
+        courier = Courier(runtime) if runs_jobs else None
         yield
-        await run_in_threadpool(courier.close)
+        if courier is not None:
+            await run_in_threadpool(courier.close)
         await run_in_threadpool(engine.close)
         await run_in_threadpool(runtime.close)
 

@@ -63,8 +63,9 @@ class Actor:
 
 
 def get_runtime(request: Request) -> Runtime:
-    """The runtime that the application was started with."""
+    """The runtime that the application was started with, with what is in force now."""
     runtime: Runtime = request.app.state.runtime
+    runtime.refresh()
     return runtime
 
 

@@ -64,6 +64,7 @@ class Recorder:
     clock: Callable[[], datetime]
     collector_name: str = "service"
     find_replay: Callable[[str, str], Receipt | None] | None = None
+    stay: str = field(default_factory=lambda: secrets.token_hex(16))  # the same in all processes of one service
     _bindings: dict[FactsKey, Binding] = field(default_factory=dict)
     _captures: dict[tuple[str, str], _Capture] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -115,11 +116,14 @@ class Recorder:
         return self.append(draft)
 
     def open_capture(self, dataset: str, *, source: str, details: Mapping[str, Any] | None = None) -> str:
-        """The id of this process's capture for `dataset` and `source`; a `capture` entry the first time."""
+        """The id of this service's capture for `dataset` and `source`; a `capture` entry the first time."""
         capture = self._capture(dataset, source, details)
         with self._lock:
             if not capture.logged:
-                self.append(make_draft([sign_entry(self.ring, "capture", capture.predicate)]))
+                # Another process of this service may have opened it: under this key it is logged once.
+                name = f"capture:{capture.predicate['id']}"
+                entry = sign_entry(self.ring, "capture", capture.predicate)
+                self.append(make_draft([entry], idempotency_key=name, request_digest=sha256_digest(name.encode())))
                 capture.logged = True
         return str(capture.predicate["id"])
 
@@ -127,7 +131,7 @@ class Recorder:
         with self._lock:
             if (dataset, source) not in self._captures:
                 predicate = {
-                    "id": f"cap_{secrets.token_hex(8)}",
+                    "id": f"cap_{sha256_digest(canonical_bytes([self.stay, dataset, source]))[7:23]}",
                     "dataset": dataset,
                     "collector": self.collector_name,
                     "source": source,

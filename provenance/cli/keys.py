@@ -104,7 +104,8 @@ def _change(
         expected = "no PROVENANCE_URL: keys are changed where they lie"
         raise SettingsError(f"{act}: expected {expected}", FieldError("PROVENANCE_URL", None, expected))
     from provenance.cli.local import hold_alone
-    from provenance.runtime import key_passphrase, open_runtime
+    from provenance.ledger.ring import key_passphrase
+    from provenance.runtime import open_runtime
 
     with hold_alone(act) as settings:
         folder = settings.data_dir / "keys"

@@ -7,7 +7,6 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,63 +20,65 @@ from provenance.errors import ConflictError, FieldError, MalformedError, Setting
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [8000].")] = None,
-    workers: Annotated[int, typer.Option(help="Server processes; this version runs one.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Server processes; beside more than one stands one that writes the log [1].")
+    ] = None,
 ) -> None:
     """Run the service and its dashboard until it is stopped."""
-    if workers != 1:
-        raise SettingsError(
-            "--workers: this version serves with one process, whose threads share one writer; expected 1",
-            FieldError("workers", workers, "1"),
-        )
     settings = local_settings()
-    from provenance.settings import prepare_data_dir
+    from provenance.settings import MAX_WORKERS, prepare_data_dir
 
+    workers = settings.workers if workers is None else workers
+    if not 1 <= workers <= MAX_WORKERS:
+        expected = f"1 to {MAX_WORKERS}"
+        raise SettingsError(f"--workers: expected {expected}", FieldError("workers", workers, expected))
     prepare_data_dir(settings.data_dir)
     address = (host or settings.host, settings.port if port is None else port)
     with listen(*address) as listener:
-        _serve(settings, listener)
+        _serve(settings, listener, workers)
 
 
-def _serve(settings: Any, listener: socket.socket) -> None:
-    import uvicorn
-
-    from provenance.api.app import create_app
+def _serve(settings: Any, listener: socket.socket, workers: int) -> None:
     from provenance.cli.service import SERVE, hold
-    from provenance.runtime import open_runtime
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     held = hold(settings.data_dir, "serve")
+    held.announce(SERVE, None)  # so that the next one knows whose children hold the lock, should this process be killed
+    name, port = listener.getsockname()[:2]
+    url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+    def announce() -> None:
+        held.announce(SERVE, url)
+        say(f"Provenance answers on {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
+        say("A token for pipelines: provenance token create --name NAME --role collector")
+
     try:
-        name, port = listener.getsockname()[:2]
-        url = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-        app = create_app(open_runtime(settings))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=10)
-        server = _Announcing(config, lambda: held.announce(SERVE, url), url, settings.data_dir)
-        server.run(sockets=[listener])
-        if not server.started:
-            raise UnavailableError("the service could not start; the reason stands above")
+        if workers == 1:
+            _serve_alone(settings, listener, announce)
+        else:
+            from provenance.cli.workers import serve_with_workers
+
+            code = serve_with_workers(settings, workers, listener, announce)
+            if code:
+                raise typer.Exit(code)
+            say("stopped")
     except KeyboardInterrupt:
         say("stopped")
     finally:
         held.release()
 
 
-def _Announcing(config: Any, announce: Callable[[], None], url: str, data_dir: Path) -> Any:  # noqa: N802 - makes one
-    import uvicorn
+def _serve_alone(settings: Any, listener: socket.socket, announce: Callable[[], None]) -> None:
+    from provenance.api.app import create_app
+    from provenance.cli.server import make_server
+    from provenance.runtime import open_runtime
 
-    class Announcing(uvicorn.Server):
-        """Says where it answers, once it does."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                announce()
-                say(f"Provenance answers on {url} (data in {data_dir}). Stop it with Ctrl-C.")
-                say("A token for pipelines: provenance token create --name NAME --role collector")
-
-    return Announcing(config)
+    server = make_server(create_app(open_runtime(settings)), announce)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise UnavailableError("the service could not start; the reason stands above")
 
 
 def listen(host: str, port: int) -> socket.socket:

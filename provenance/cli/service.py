@@ -32,6 +32,7 @@ LOCK_FILE, VISITORS_FILE = "service.lock", "service.visitors"
 COMMAND, SERVE = "command", "serve"
 WAIT_FOR_COMMAND_SECONDS = 10.0
 START_SECONDS = 60.0
+ORPHANS_SECONDS = 10.0  # for the processes of a service that was killed: each ends by itself
 
 
 @dataclass
@@ -68,7 +69,9 @@ def hold(data_dir: Path, purpose: str) -> Hold:
     Raises:
         ConflictError: somebody else has it; named with process and address.
     """
-    held = try_hold(data_dir)
+    deadline = time.monotonic() + ORPHANS_SECONDS
+    while (held := try_hold(data_dir)) is None and time.monotonic() < deadline and _is_orphaned(data_dir):
+        time.sleep(0.05)
     if held is None:
         other = read_holder(data_dir)
         where = f", at {other['url']}" if other.get("url") else ""
@@ -80,12 +83,33 @@ def hold(data_dir: Path, purpose: str) -> Hold:
 
 
 def read_holder(data_dir: Path) -> dict[str, Any]:
-    """What the holder of the lock wrote down; nothing while it is starting."""
+    """What the holder of the lock wrote down; nothing while it is starting, or where it is dead."""
+    said = _read_lock(data_dir)
+    return said if _is_running(said.get("pid")) else {}
+
+
+def _read_lock(data_dir: Path) -> dict[str, Any]:
     try:
         value = orjson.loads((data_dir / LOCK_FILE).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _is_orphaned(data_dir: Path) -> bool:
+    """Whether who wrote into the lock file is dead: then only its children hold the lock still."""
+    pid = _read_lock(data_dir).get("pid")
+    return pid is not None and not _is_running(pid)
+
+
+def _is_running(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (OSError, TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 @contextmanager

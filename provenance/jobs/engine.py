@@ -3,6 +3,7 @@
 - The id of a workflow is the id of its job row, so starting it twice is harmless.
 - A job that was accepted but not started before a crash is started by `launch`.
 - What went wrong ends in the job as the same problem body that the API answers with.
+- Where a service has several processes, one of them runs the jobs: the others leave it to find what they accepted.
 - When the service stops, a running job leaves at its next word to the engine, unfinished, and goes on at the next launch.
 """
 
@@ -41,23 +42,27 @@ class Engine:
     def __init__(self) -> None:
         self._runtime: Runtime | None = None
         self._workflows: dict[str, Callable[[str], None]] = {}
+        self._started: set[str] = set()
+        self._is_elsewhere = False
         self._running = 0
         self._idle = threading.Condition()
 
     @property
     def runtime(self) -> Runtime:
-        """The runtime that the engine was launched with.
+        """The runtime that the engine was launched with, with what is in force now.
 
         Raises:
             StoppingError: it was closed, or never launched; the job that asks ends here and goes on at the next launch.
         """
-        if self._runtime is None:
+        runtime = self._runtime
+        if runtime is None:
             raise StoppingError("the job engine is not running")
-        return self._runtime
+        runtime.refresh()
+        return runtime
 
     def launch(self, runtime: Runtime, workflows: Mapping[str, Callable[[str], None]]) -> None:
         """Start the engine: unfinished workflows go on, accepted jobs begin."""
-        self._runtime, self._workflows = runtime, dict(workflows)
+        self._runtime, self._workflows, self._started = runtime, dict(workflows), set()
         config = DBOSConfig(
             name="provenance",
             system_database_url=_dbos_url(runtime.settings.workflow_database_url),
@@ -68,19 +73,33 @@ class Engine:
         )
         DBOS(config=config)
         DBOS.launch()
-        with read_session(runtime.engine) as session:
-            waiting = session.exec(select(Job).where(col(Job.state).not_in(ENDED))).all()
-            accepted = [(job.kind, job.id) for job in waiting]
-        for kind, identifier in accepted:
-            self.start(kind, identifier)
+        self.start_accepted()
+
+    def launch_elsewhere(self) -> None:
+        """Leave the jobs to another process of this service."""
+        self._is_elsewhere = True
+
+    def start_accepted(self) -> None:
+        """Start every job that was accepted and has not ended, each once."""
+        with read_session(self.runtime.engine) as session:
+            waiting = session.exec(select(Job.kind, Job.id).where(col(Job.state).not_in(ENDED))).all()
+        for kind, identifier in waiting:
+            if identifier not in self._started:
+                self._started.add(identifier)
+                self.start(kind, identifier)
 
     def start(self, kind: str, identifier: str) -> None:
         """Start a job's workflow, or join the one that runs."""
+        if self._is_elsewhere:
+            return  # its row is there, for the process that runs jobs
         with SetWorkflowID(identifier):
             DBOS.start_workflow(self._workflows[kind], identifier)
 
     def close(self) -> None:
         """Let go; what is unfinished goes on at the next launch."""
+        if self._is_elsewhere:
+            self._is_elsewhere = False
+            return
         self._runtime = None
         with self._idle:
             self._idle.wait_for(lambda: not self._running, CLOSE_SECONDS)
@@ -112,7 +131,8 @@ class Engine:
 
         def report(progress: dict[str, Any]) -> None:
             nonlocal last
-            _ = self.runtime  # a job must notice that the service stops
+            if self._runtime is None:  # a job must notice that the service stops
+                raise StoppingError("the job engine is not running")
             if time.monotonic() - last >= PROGRESS_SECONDS:
                 last = time.monotonic()
                 self.update(identifier, progress=progress)

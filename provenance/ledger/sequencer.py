@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Protocol
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
@@ -26,6 +27,19 @@ from provenance.store.session import read_session, write_session
 MAX_GROUP_ENTRIES = 20_000
 NO_ROOM = ("is full", "No space left", "quota exceeded")  # as SQLite, PostgreSQL and the system say it
 Waiting = tuple[Draft, "Future[Receipt]"]
+
+
+class Writer(Protocol):
+    """Whatever takes drafts for the log: the `Sequencer` itself, or a way to one in another process."""
+
+    def append(self, draft: Draft) -> Receipt:
+        """Append `draft`; returns once it is durable."""
+
+    def find_replay(self, key: str, request_digest: str) -> Receipt | None:
+        """The receipt that this Idempotency-Key was given, or None."""
+
+    def close(self) -> None:
+        """Let go."""
 
 
 class Sequencer:

@@ -23,14 +23,14 @@ def show_health() -> dict[str, str]:
 
 @router.get("/readyz")
 def show_readiness(runtime: RuntimeDep, session: SessionDep) -> dict[str, Any]:
-    """The database answers and publication works. Held by witnesses, it is ready all the same: appends go on, and it is said."""
-    failure = runtime.publisher.failure if runtime.publisher else None
+    """Database and writer answer, and publication works. Held by witnesses, it is ready all the same: appends go on."""
+    failure = runtime.publication_failure()
     if failure is not None:
         raise UnavailableError(f"the log cannot be published: {failure}")
     answer = {"status": "ok", "tree_size": get_head(session).size}
     if runtime.quorum is not None:
         account = runtime.account()
         answer["publication"] = {"held": account.hold, "published_size": account.published_size}
-    if runtime.mirror is not None:
-        answer["mirror"] = asdict(runtime.mirror.state)
+    if (mirror := runtime.mirror_state()) is not None:
+        answer["mirror"] = asdict(mirror)
     return answer

@@ -46,7 +46,7 @@ def fill_log(asked: Asked) -> LogPage:
     """The page of the log; the check of the checkpoint is made now."""
     head = get_head(asked.session)
     problem, account = check_head(asked.session, asked.runtime.ring), asked.runtime.account()
-    mirror = asked.runtime.mirror
+    mirror = asked.runtime.mirror_state()
     appends, left_out = list_appends(asked.session, limit=SHOWN_APPENDS)
     return LogPage(
         origin=head.origin,
@@ -66,8 +66,8 @@ def fill_log(asked: Asked) -> LogPage:
         published_size=account.published_size,
         hold=account.hold,
         held_since=_format_posix(account.held_since),
-        mirror=None if mirror is None else mirror.state.said,
-        mirror_works=mirror is None or mirror.state.problem is None,
+        mirror=None if mirror is None else mirror.said,
+        mirror_works=mirror is None or mirror.problem is None,
     )
 
 
