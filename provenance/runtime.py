@@ -11,6 +11,7 @@ key, which terms and which policies are in force). What changed since the last s
 from __future__ import annotations
 
 import fcntl
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ from provenance.settings import Settings, prepare_data_dir
 from provenance.store.history import find_newest_index
 from provenance.store.log import HEAD_ID, find_head, find_statement
 from provenance.store.migrate import upgrade
+from provenance.store.reindex import is_behind, reindex
 from provenance.store.session import make_engine, read_session, write_session
 from provenance.store.tables import LogHead
 from provenance.terms.catalogue import Catalogue, load_catalogue
@@ -53,6 +55,7 @@ from provenance.terms.record import sign_terms
 from provenance.terms.recorded import Loaded, load_recorded, merge_shipped
 
 GOVERNING = ("terms", "policy")  # the kinds of statements that change what is in force
+log = logging.getLogger("provenance")
 
 
 def utc_now() -> datetime:
@@ -204,6 +207,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
     engine = make_engine(settings.resolved_database_url)
     with _locked(settings.data_dir / ".opening"):  # two that open a fresh directory must not both make its keys
         upgrade(settings.resolved_database_url)
+        _catch_up(engine)
         ring = open_ring(settings, clock())
         sequencer = open_sequencer(settings, engine, ring, clock)
         shipped, own_pack = load_catalogue(), load_pack()
@@ -228,6 +232,17 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         runtime.seen = find_newest(engine)
     start_publishing(runtime, sequencer)
     return runtime
+
+
+def _catch_up(engine: Engine) -> None:
+    """Fill the tables that a newer version brought, from the entries."""
+    with read_session(engine) as session:
+        behind = is_behind(session)
+    if behind:
+        log.warning("the index lacks what this version knows; it is made again from the log's entries")
+        with write_session(engine) as session:
+            size = reindex(session)
+        log.warning("%s entries are indexed", f"{size:,}")
 
 
 def open_sequencer(settings: Settings, engine: Engine, ring: KeyRing, clock: Clock) -> Sequencer:

@@ -10,17 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import delete
 from sqlmodel import select
 
 from provenance.canonical import sha256_digest
+from provenance.capture.sample import parse_samples
 from provenance.errors import ConflictError, LedgerForkError, SettingsError
-from provenance.runtime import Runtime, open_runtime
+from provenance.runtime import Runtime, open_runtime, utc_now
 from provenance.settings import Settings, prepare_data_dir
 from provenance.store.log import get_head
-from provenance.store.session import read_session
-from provenance.store.tables import StatementRow
+from provenance.store.session import read_session, write_session
+from provenance.store.tables import LineageEdge, LineageNode, StatementRow
+from tests.service import make_sample
 
 
 @contextmanager
@@ -172,3 +176,23 @@ def test_the_service_opens_without_the_training_packages(tmp_path: Path) -> None
         cwd=Path(__file__).resolve().parents[1],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_an_index_of_before_the_lineage_is_made_again_when_it_is_opened(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path / "data", database_url=database_url) as runtime:
+        body = orjson.dumps([make_sample(number) for number in range(3)])
+        samples = parse_samples(body, now=utc_now(), lines=False)
+        runtime.recorder.record(samples, source="api")
+        with write_session(runtime.engine) as session:
+            before = session.exec(select(LineageNode.kind, LineageNode.key, LineageNode.samples)).all()
+            session.execute(delete(LineageEdge))
+            session.execute(delete(LineageNode))
+    with opened(tmp_path / "data", database_url=database_url) as runtime, read_session(runtime.engine) as session:
+        assert session.exec(select(LineageNode.kind, LineageNode.key, LineageNode.samples)).all() == before
+        assert before
+    assert "made again" in caplog.text
+    caplog.clear()
+    with opened(tmp_path / "data", database_url=database_url):
+        assert "made again" not in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,12 +15,9 @@ from provenance.cli.output import print_line, show_progress
 from provenance.errors import ConflictError, FieldError, MalformedError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
-    from sqlmodel import Session
-
     from provenance.settings import Settings
 
 app = typer.Typer(help="The database: schema, index, copies.", no_args_is_help=True)
-GROUP_ENTRIES = 2000
 
 
 @app.command("upgrade")
@@ -39,38 +36,17 @@ def upgrade() -> None:
 def reindex() -> None:
     """Build the index tables again out of the log's entries. The service must be stopped."""
     with hold_alone("db reindex") as settings:
+        from provenance.store.reindex import reindex as make_again
         from provenance.store.session import make_engine, write_session
 
         engine = make_engine(settings.resolved_database_url)
         try:
             with write_session(engine) as session, show_progress() as progress:
                 task = progress.add_task("entries", total=None)
-                size = _reindex(session, lambda done, total: progress.update(task, completed=done, total=total))
+                size = make_again(session, lambda done, total: progress.update(task, completed=done, total=total))
         finally:
             engine.dispose()
     print_line(f"{size:,} entries indexed")
-
-
-def _reindex(session: Session, report: Any) -> int:
-    from provenance.attestation.envelope import parse_entry
-    from provenance.store.index import clear_index, index_entries
-    from provenance.store.log import get_head, iterate_entries
-
-    size = get_head(session).size
-    clear_index(session)
-    group: list[Any] = []
-    first = 0
-    for index, entry in iterate_entries(session, 0, size):
-        group.append(parse_entry(entry))
-        # Samples are indexed with the batch entry that closes them: never cut between.
-        if len(group) >= GROUP_ENTRIES and group[-1].kind != "sample":
-            index_entries(session, first, group)
-            session.flush()
-            session.expunge_all()
-            group, first = [], index + 1
-            report(first, size)
-    index_entries(session, first, group)
-    return size
 
 
 @app.command("backup")

@@ -39,6 +39,8 @@ def _list(reach: Mapping[str, Any], running: str, notify: Sequence[str]) -> Iter
         name = f"{release['name']}@{release['version']}"
         yield REPLACE, release["id"], f"Release {name}: release again what is left, and tell who has a copy."
     for model in reach["models"]:
+        if model["kind"] != "trained":
+            continue  # others made it; what was made of it is in the list itself
         yield REVIEW, model["id"], f"Model {model['name']}: retrain it, retire it, or say why it may stay."
     for report in reach["reports"]:
         yield REISSUE, report["id"], f"Report {report['id']} ({report['kind']}): issue it again."

@@ -16,15 +16,16 @@ from sqlmodel import Session, SQLModel
 
 from provenance.attestation.envelope import parse_entry
 from provenance.attestation.statement import Statement
-from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.canonical import canonical_bytes, parse_digest, sha256_digest
 from provenance.errors import DigestMismatchError, NotFoundError
 from provenance.ledger.merkle import RightEdge, leaf_hash
 from provenance.recall.reached import find_reach
 from provenance.recall.source import find_start
 from provenance.store.index import INDEX_TABLES, index_entries
-from provenance.store.log import iterate_entries
+from provenance.store.log import get_head, iterate_entries
 from provenance.store.recalls import Logged
 from provenance.store.session import make_engine, write_session
+from provenance.store.tables import LogHead
 
 GROUP_ENTRIES = 5_000
 
@@ -45,12 +46,13 @@ def prove_reach(log: Session, logged: Logged) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="provenance-recall-") as folder:
         engine = make_engine(f"sqlite:///{Path(folder) / 'index.db'}")
         try:
-            SQLModel.metadata.create_all(
-                engine, tables=[SQLModel.metadata.tables[_name(table)] for table in INDEX_TABLES]
-            )
+            kinds: tuple[type[SQLModel], ...] = (*INDEX_TABLES, LogHead)
+            tables = [SQLModel.metadata.tables[_name(kind)] for kind in kinds]
+            SQLModel.metadata.create_all(engine, tables=tables)
             with write_session(engine) as session:
                 root = _index(log, session, said["log_size"])
                 _compare("root", root, said["root"])
+                _add_head(session, get_head(log), said["log_size"], root)
                 start = find_start(session, said["source"], log, said["log_size"])
                 again = find_reach(session, start, said["log_size"])
         finally:
@@ -72,8 +74,15 @@ def prove_reach(log: Session, logged: Logged) -> dict[str, Any]:
     }
 
 
-def _name(table: type[SQLModel]) -> str:
-    return str(table.__tablename__)
+def _add_head(session: Session, head: LogHead, size: int, root: str) -> None:
+    """The head of the log at that size, by which the lineage knows how far it goes."""
+    old = LogHead(id=head.id, origin=head.origin, size=size, root=parse_digest(root), checkpoint="", updated_at="")
+    session.add(old)
+    session.flush()
+
+
+def _name(kind: type[SQLModel]) -> str:
+    return str(kind.__tablename__)
 
 
 def _index(log: Session, session: Session, size: int) -> str:

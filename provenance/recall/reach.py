@@ -1,104 +1,108 @@
-"""What a tainted start reached: forward through releases, runs, models and what these models taught, any number of times.
+"""What a tainted start reached: forward through the lineage, any number of times round.
 
-- Generation 0 holds the start itself ("direct"); each model that is passed through adds one ("inherited").
-- A thing is reached in the smallest generation that leads to it, so a ring of claims ends by itself.
+- Generation 0 holds the start itself ("direct"); each model that is passed through adds one ("inherited"). A thing is
+  reached in the smallest generation that leads to it, so a ring of claims ends by itself.
 - Nothing is left out for its size, and nothing depends on when it is asked: only on entries below the log size, so the same
   list can be made again from the entries alone (`recall.prove`).
-- A model is reached as a base model or teacher by its name: what bears the name of a tainted model is taken for it.
+- Single samples reach the releases that hold them, exactly; what was made of them as parents is counted by class, whole:
+  rather too much than too little.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlmodel import Session, col, func, select
 
+from provenance.lineage.graph import Edge, Graph
+from provenance.lineage.load import load_graph
 from provenance.policy.verdict import PERMITTING
 from provenance.recall.source import Start
+from provenance.store.lineage import normal_name
 from provenance.store.ranges import IndexSet
-from provenance.store.tables import (
-    Dataset,
-    DecisionClass,
-    FactClass,
-    Model,
-    Release,
-    Run,
-    SampleRow,
-    StatementRow,
-)
+from provenance.store.tables import Dataset, DecisionClass, Release, SampleRow
 
-CHUNK = 400  # values in one query; SQLite and PostgreSQL both take more
 RELEASED = ("allowed", "partial")
+MODELS = frozenset({"model", "name"})
+PASSES_A_MODEL = frozenset({"generated", "base", "parent"})
 Part = tuple[int, int]  # a dataset's id and a fact class's
 
 
 @dataclass
 class Walk:
-    """What was found so far, each with the generation in which it was; `whole` releases are tainted in every sample."""
+    """What was reached: the generation of each class of a dataset, release, run, model and report.
+
+    `tainted` are the tokens of a release that single samples taint; `whole` are the releases that were the start.
+    """
 
     size: int
-    classes: dict[int, int] = field(default_factory=dict)
+    parts: dict[Part, int] = field(default_factory=dict)
     releases: dict[str, int] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     models: dict[str, int] = field(default_factory=dict)
-    tainted: dict[str, int] = field(default_factory=dict)  # tokens of a release that single samples taint
-    whole: set[str] = field(default_factory=set)
+    reports: dict[str, int] = field(default_factory=dict)
+    tainted: Mapping[str, int] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
 
 
 def walk_forward(session: Session, start: Start, log_size: int) -> Walk:
-    """Everything that `start` reached below `log_size`."""
-    walk = Walk(log_size, classes=dict.fromkeys(start.classes, 0), models=dict.fromkeys(start.models, 0))
-    releases, models, generation = _first_releases(session, walk, start), list(start.models), 0
-    while releases or models:
-        walk.releases.update(dict.fromkeys(releases, generation))
-        runs = _runs_of(session, releases, walk)
-        walk.runs.update({run.id: generation for run in runs})
-        trained = [run.model for run in runs if run.model and run.model not in walk.models]
-        walk.models.update(dict.fromkeys(trained, generation))
-        classes = _taught_by(session, _with_descendants(session, [*models, *trained], walk), walk)
-        generation += 1
-        walk.classes.update(dict.fromkeys(classes, generation))
-        releases, models = (
-            [name for name in _releases_with(session, classes, log_size) if name not in walk.releases],
-            [],
-        )
+    """Everything that `start` reached below `log_size`.
+
+    Raises:
+        UnavailableError: the index is older than the lineage's tables.
+    """
+    graph = load_graph(session, log_size)
+    parts = _parts_of(session, start.indices, log_size)
+    tainted = _releases_of_parts(session, parts, start.indices, log_size)
+    nodes = _start_nodes(graph, start, tainted)
+    children = [edge.child for node in _slices(graph, parts) for edge in graph.edges(node, "descendants")
+                if edge.relation == "parent"]  # fmt: skip
+    walk = Walk(log_size, tainted=tainted, whole=frozenset(start.releases))
+    held = {"release": walk.releases, "run": walk.runs, "model": walk.models, "report": walk.reports}
+    for number, generation in _spread(graph, [*nodes, *children]).items():
+        node = graph.nodes[number]
+        if node.kind == "samples":
+            walk.parts[node.dataset_id or 0, node.fact_class_id or 0] = generation
+        elif node.kind in held:
+            held[node.kind][node.key] = generation
     return walk
 
 
-def _first_releases(session: Session, walk: Walk, start: Start) -> list[str]:
-    walk.whole = {*start.releases, *_releases_of_datasets(session, start.datasets, walk.size)}
-    found = [*sorted(walk.whole), *_releases_with(session, list(start.classes), walk.size)]
-    parts = _parts_of(session, start.indices, walk.size)
-    for name, tokens in _releases_of_parts(session, parts, start.indices, walk.size).items():
-        walk.tainted[name] = tokens
-        found.append(name)
-    return list(dict.fromkeys(found))
+def _start_nodes(graph: Graph, start: Start, releases: Iterable[str]) -> list[int]:
+    names = {normal_name(name) for name in start.names}
+    keys = {("release", key) for key in (*start.releases, *releases)} | {("model", key) for key in start.models}
+    return [
+        node.id
+        for node in graph.nodes.values()
+        if (node.kind, node.key) in keys
+        or (node.kind in MODELS and node.name in names)
+        or (node.kind == "samples" and (node.fact_class_id in start.classes or node.dataset_id in start.datasets))
+    ]
 
 
-def _releases_with(session: Session, classes: Sequence[int], size: int) -> list[str]:
-    """The releases that let samples of these classes out."""
-    found: dict[str, None] = {}
-    for chunk in chunks(classes):
-        query = (
-            select(Release.id)
-            .join(DecisionClass, col(DecisionClass.decision) == col(Release.decision))
-            .where(col(DecisionClass.fact_class_id).in_(chunk), col(DecisionClass.verdict).in_(PERMITTING))
-            .where(Release.index < size, col(Release.state).in_(RELEASED))
-            .order_by(col(Release.index))
-        )
-        found.update(dict.fromkeys(session.exec(query).all()))
-    return list(found)
+def _slices(graph: Graph, parts: Mapping[Part, int]) -> list[int]:
+    return [node.id for node in graph.nodes.values() if (node.dataset_id, node.fact_class_id) in parts]
 
 
-def _releases_of_datasets(session: Session, datasets: Iterable[int], size: int) -> list[str]:
-    names = session.exec(select(Dataset.name).where(col(Dataset.id).in_(list(datasets)))).all()
-    query = select(Release.id).where(
-        col(Release.dataset).in_(names), Release.index < size, col(Release.state).in_(RELEASED)
-    )
-    return list(session.exec(query.order_by(col(Release.index))).all())
+def _spread(graph: Graph, starts: Iterable[int]) -> dict[int, int]:
+    """The generation of every node that is reached: a breadth-first walk in which some edges cost one and others nothing."""
+    best = dict.fromkeys(starts, 0)
+    waiting = deque(best)
+    while waiting:
+        number = waiting.popleft()
+        for edge in graph.edges(number, "descendants"):
+            cost = _passes(graph, edge)
+            generation = best[number] + cost
+            if generation < best.get(edge.child, generation + 1):
+                best[edge.child] = generation
+                (waiting.append if cost else waiting.appendleft)(edge.child)
+    return best
+
+
+def _passes(graph: Graph, edge: Edge) -> int:
+    return int(edge.relation in PASSES_A_MODEL and graph.nodes[edge.parent].kind in MODELS)
 
 
 def _parts_of(session: Session, indices: IndexSet, size: int) -> dict[Part, int]:
@@ -128,8 +132,7 @@ def _releases_of_parts(session: Session, parts: Mapping[Part, int], indices: Ind
             .where(Release.index < size, col(Release.state).in_(RELEASED))
         )
         for name, log_size in session.exec(query).all():
-            tokens = _tokens_of(session, indices, (dataset, fact_class), log_size)
-            found[name] = found.get(name, 0) + tokens
+            found[name] = found.get(name, 0) + _tokens_of(session, indices, (dataset, fact_class), log_size)
     return found
 
 
@@ -142,57 +145,3 @@ def _tokens_of(session: Session, indices: IndexSet, part: Part, below: int) -> i
         )  # fmt: skip
         total += int(session.exec(query).one() or 0)
     return total
-
-
-def _runs_of(session: Session, releases: Sequence[str], walk: Walk) -> list[Run]:
-    found: list[Run] = []
-    for chunk in chunks(releases):
-        query = (
-            select(Run).where(col(Run.release).in_(chunk), Run.first_index < walk.size).order_by(col(Run.first_index))
-        )
-        found.extend(run for run in session.exec(query) if run.id not in walk.runs)
-    return found
-
-
-def _with_descendants(session: Session, models: Sequence[str], walk: Walk) -> list[str]:
-    """`models` and every model that was made from one of them as its base, however often."""
-    children = _children_of(session, walk.size)
-    names = _names_of(session, walk.size)
-    found, waiting = dict.fromkeys(models), deque(models)
-    while waiting:
-        parent = waiting.popleft()
-        for child in children.get(names.get(parent, ""), ()):
-            if child not in found and child not in walk.models:
-                found[child] = None
-                walk.models[child] = walk.models[parent] + 1
-                waiting.append(child)
-    return list(found)
-
-
-def _names_of(session: Session, size: int) -> dict[str, str]:
-    return {row.id: row.name for row in session.exec(select(Model).where(Model.index < size))}
-
-
-def _children_of(session: Session, size: int) -> dict[str, list[str]]:
-    """Models by the name of each parent."""
-    found: dict[str, list[str]] = {}
-    query = select(StatementRow).where(StatementRow.kind == "model", StatementRow.index < size)
-    for row in session.exec(query.order_by(col(StatementRow.index))):
-        for parent in row.predicate["parents"]:
-            found.setdefault(str(parent), []).append(row.key)
-    return found
-
-
-def _taught_by(session: Session, models: Sequence[str], walk: Walk) -> list[int]:
-    """The fact classes whose teacher one of these models is."""
-    names = _names_of(session, walk.size)
-    found: list[int] = []
-    for chunk in chunks(sorted({names[model] for model in models if model in names})):
-        query = select(FactClass.id).where(col(FactClass.teacher).in_(chunk)).order_by(col(FactClass.id))
-        found.extend(key for key in session.exec(query) if key is not None and key not in walk.classes)
-    return found
-
-
-def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    """`values` in parts that fit into one query."""
-    return (values[place : place + CHUNK] for place in range(0, len(values), CHUNK))

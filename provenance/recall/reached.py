@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, func, select
 
 from provenance.policy.verdict import PERMITTING
-from provenance.recall.reach import Walk, chunks, walk_forward
+from provenance.recall.reach import Walk, walk_forward
 from provenance.recall.source import Start
-from provenance.store.samples import weigh_classes
-from provenance.store.tables import Dataset, DecisionClass, FactClass, Model, Release, Report, Run, SampleRow
+from provenance.store.lineage import name_classes, weigh_parts
+from provenance.store.tables import DecisionClass, Model, Release, Report, Run, SampleRow
+
+CHUNK = 400  # values in one query; SQLite and PostgreSQL both take more
 
 
 def find_reach(session: Session, start: Start, log_size: int) -> dict[str, Any]:
     """Everything that `start` reached below `log_size`.
 
     Returns:
-        `classes`, `datasets`, `indices` (runs), `releases`, `runs`, `models`, `reports`, and `counts` of each with the
-        samples and tokens; the same entries give the same value.
+        `classes`, `indices` (runs), `releases`, `runs`, `models`, `reports`, and `counts` of each with the samples and
+        tokens; the same entries give the same value.
     """
     walk = walk_forward(session, start, log_size)
-    weights = weigh_classes(session, None, walk.size)
-    rows = {row.id: row for row in session.exec(select(FactClass))}
-    classes = [
-        {
-            "digest": rows[key].digest, "teacher": rows[key].teacher, **_how(generation),
-            "samples": weights[key][0], "tokens": weights[key][1],
-        }
-        for key, generation in sorted(walk.classes.items())
-        if key in weights
-    ]  # fmt: skip
+    classes = _describe_classes(session, walk)
     parts: dict[str, list[Any]] = {
         "classes": classes,
-        "datasets": _describe_datasets(session, start, walk.size),
         "indices": [list(run) for run in start.indices.runs],
         "releases": _describe_releases(session, walk),
-        "runs": _describe_runs(session, walk),
-        "models": _describe_models(session, walk),
-        "reports": _describe_reports(session, walk),
+        "runs": _describe(session, Run, walk.runs, ("id", "release", "student", "phase", "model")),
+        "models": _describe(session, Model, walk.models, ("id", "name", "kind", "run")),
+        "reports": _describe(session, Report, walk.reports, ("id", "kind", "subject")),
     }
-    tokens = sum(_tokens_of_run(session, run, walk.size) for run in start.indices.runs)
-    named = [*classes, *parts["datasets"]]
+    tokens = sum(_tokens_of_run(session, run, log_size) for run in start.indices.runs)
     counts = {
-        "samples": len(start.indices) + sum(item["samples"] for item in named),
-        "tokens": tokens + sum(item["tokens"] for item in named),
+        "samples": len(start.indices) + sum(item["samples"] for item in classes),
+        "tokens": tokens + sum(item["tokens"] for item in classes),
         **{name: len(parts[name]) for name in ("releases", "runs", "models", "reports")},
     }
     return {**parts, "counts": counts}
@@ -55,22 +46,20 @@ def _how(generation: int) -> dict[str, Any]:
     return {"how": "inherited" if generation else "direct", "generation": generation}
 
 
-def _tokens_of_run(session: Session, run: tuple[int, int], size: int) -> int:
-    query = select(func.sum(SampleRow.tokens)).where(
-        SampleRow.index >= run[0], SampleRow.index <= run[1], SampleRow.index < size
-    )
-    return int(session.exec(query).one() or 0)
-
-
-def _describe_datasets(session: Session, start: Start, size: int) -> list[dict[str, Any]]:
-    found = []
-    for row in session.exec(select(Dataset).where(col(Dataset.id).in_(list(start.datasets))).order_by(Dataset.name)):
-        held = weigh_classes(session, row.id, size).values()
-        found.append({"name": row.name, "samples": sum(s for s, _ in held), "tokens": sum(t for _, t in held)})
-    return found
+def _describe_classes(session: Session, walk: Walk) -> list[dict[str, Any]]:
+    weights, (datasets, classes) = weigh_parts(session, walk.size), name_classes(session)
+    return [
+        {
+            "dataset": datasets[part[0]], "digest": classes[part[1]][0], "teacher": classes[part[1]][1],
+            **_how(generation), "samples": weights[part][0], "tokens": weights[part][1],
+        }
+        for part, generation in sorted(walk.parts.items())
+        if part in weights
+    ]  # fmt: skip
 
 
 def _describe_releases(session: Session, walk: Walk) -> list[dict[str, Any]]:
+    tainted = {part[1] for part in walk.parts}
     found = []
     for release in _rows(session, Release, walk.releases):
         query = select(DecisionClass).where(
@@ -78,52 +67,30 @@ def _describe_releases(session: Session, walk: Walk) -> list[dict[str, Any]]:
         )
         held = session.exec(query).all()
         tokens = sum(item.tokens for item in held)
-        tainted = (
-            tokens
-            if release.id in walk.whole
-            else sum(item.tokens for item in held if item.fact_class_id in walk.classes)
-        )
-        tainted = min(tokens, tainted + walk.tainted.get(release.id, 0))
-        found.append(
-            {
-                **{name: getattr(release, name) for name in ("id", "name", "version", "dataset")},
-                **_how(walk.releases[release.id]),
-                "tokens": tokens,
-                "tokens_share": f"{tainted / max(1, tokens):.6f}",
-            }
-        )
+        hit = tokens if release.id in walk.whole else sum(i.tokens for i in held if i.fact_class_id in tainted)
+        hit = min(tokens, hit + walk.tainted.get(release.id, 0))
+        said = {name: getattr(release, name) for name in ("id", "name", "version", "dataset")}
+        share = f"{hit / max(1, tokens):.6f}"
+        found.append({**said, **_how(walk.releases[release.id]), "tokens": tokens, "tokens_share": share})
     return found
 
 
-def _describe_runs(session: Session, walk: Walk) -> list[dict[str, Any]]:
-    names = ("id", "release", "student", "phase", "model")
+def _describe(session: Session, table: Any, reached: Mapping[str, int], names: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {**{name: getattr(run, name) for name in names}, **_how(walk.runs[run.id])}
-        for run in _rows(session, Run, walk.runs)
+        {**{name: getattr(row, name) for name in names}, **_how(reached[row.id])}
+        for row in _rows(session, table, reached)
     ]
 
 
-def _describe_models(session: Session, walk: Walk) -> list[dict[str, Any]]:
-    return [
-        {**{name: getattr(model, name) for name in ("id", "name", "kind", "run")}, **_how(walk.models[model.id])}
-        for model in _rows(session, Model, walk.models)
-    ]
-
-
-def _describe_reports(session: Session, walk: Walk) -> list[dict[str, Any]]:
-    about = {**walk.releases, **walk.runs, **walk.models}
-    found: list[Report] = []
-    for chunk in chunks(sorted(about)):
-        query = select(Report).where(col(Report.subject).in_(chunk), Report.index < walk.size)
-        found.extend(session.exec(query).all())
-    return [
-        {"id": row.id, "kind": row.kind, "subject": row.subject, **_how(about[row.subject])}
-        for row in sorted(found, key=lambda row: row.index)
-    ]
+def _tokens_of_run(session: Session, run: tuple[int, int], size: int) -> int:
+    query = select(func.sum(SampleRow.tokens)).where(
+        SampleRow.index >= run[0], SampleRow.index <= run[1], SampleRow.index < size
+    )
+    return int(session.exec(query).one() or 0)
 
 
 def _rows(session: Session, table: Any, keys: Iterable[str]) -> list[Any]:
-    found: list[Any] = []
-    for chunk in chunks(sorted(keys)):
-        found.extend(session.exec(select(table).where(col(table.id).in_(chunk))).all())
+    named, found = sorted(keys), list[Any]()
+    for place in range(0, len(named), CHUNK):
+        found.extend(session.exec(select(table).where(col(table.id).in_(named[place : place + CHUNK]))).all())
     return sorted(found, key=lambda row: (row.index, row.id))

@@ -10,7 +10,7 @@ is made again from entries alone (`recall.prove`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,11 +20,12 @@ from provenance.attestation.envelope import read_envelope
 from provenance.errors import FieldError, MalformedError, NotFoundError
 from provenance.release.choose import Query, choose_rows
 from provenance.store.erasures import load_indices
+from provenance.store.lineage import normal_name
 from provenance.store.log import get_statement, read_entry
 from provenance.store.ranges import IndexSet, fold_indices
 from provenance.store.releases import get_release
 from provenance.store.samples import get_dataset
-from provenance.store.tables import FactClass, Model, SampleRow, StatementRow
+from provenance.store.tables import FactClass, LineageNode, Model, SampleRow, StatementRow
 from provenance.terms.recorded import load_recorded
 from provenance.terms.resolve import resolve_terms
 
@@ -46,18 +47,20 @@ MAX_TEXT = 300
 
 @dataclass(frozen=True)
 class Start:
-    """Where a recall starts: ids of fact classes and datasets, single samples, ids of releases and models."""
+    """Where a recall starts: ids of fact classes and datasets, single samples, ids of releases and models, and names of
+    models, registered or not."""
 
     classes: frozenset[int] = frozenset()
     datasets: frozenset[int] = frozenset()
     indices: IndexSet = field(default_factory=IndexSet)
     releases: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether nothing in the record is meant."""
-        return not (self.classes or self.datasets or self.indices.runs or self.releases or self.models)
+        return not (self.classes or self.datasets or self.indices.runs or self.releases or self.models or self.names)
 
 
 def check_source(source: Any) -> dict[str, Any]:
@@ -112,11 +115,20 @@ def find_start(session: Session, source: Mapping[str, Any], log: Session, log_si
 
 
 def _by_provider(session: Session, source: Mapping[str, Any], _: Session, size: int) -> Start:
-    return _of_classes(session, lambda row: row.facts["teacher"]["provider"] == source["id"], size)
+    names = _names(session, lambda name: name.partition("/")[0] == normal_name(source["id"]), size)
+    start = _of_classes(session, lambda row: row.facts["teacher"]["provider"] == source["id"], size)
+    return replace(start, names=names)
 
 
 def _by_teacher(session: Session, source: Mapping[str, Any], _: Session, size: int) -> Start:
-    return _of_classes(session, lambda row: row.teacher == source["id"], size)
+    names = _names(session, lambda name: name == normal_name(source["id"]), size)
+    return replace(_of_classes(session, lambda row: row.teacher == source["id"], size), names=names)
+
+
+def _names(session: Session, meant: Callable[[str], bool], size: int) -> tuple[str, ...]:
+    """The names of models that are meant: what was made from their weights is reached too."""
+    query = select(LineageNode.name).where(col(LineageNode.kind).in_(["model", "name"]), LineageNode.entry < size)
+    return tuple(sorted({name for name in session.exec(query) if name is not None and meant(name)}))
 
 
 def _by_terms(session: Session, source: Mapping[str, Any], log: Session, size: int) -> Start:

@@ -87,11 +87,10 @@ def iterate_entries(session: Session, start: int = 0, stop: int | None = None) -
     for segment_start in session.exec(query).all():
         if segment_start >= last:
             return
-        row = session.get_one(EntrySegment, segment_start)
-        for index, entry in enumerate(unpack_segment(row.frames), segment_start):
+        frames = session.exec(select(EntrySegment.frames).where(EntrySegment.first_index == segment_start)).one()
+        for index, entry in enumerate(unpack_segment(frames), segment_start):
             if start <= index < last:
                 yield index, entry
-        session.expunge(row)
 
 
 def find_content(session: Session, index: int) -> dict[str, Any] | None:

@@ -28,20 +28,18 @@ class Logged:
 
 @dataclass
 class Held:
-    """What the recalls in force hold back: the id of the recall by release, model, run, dataset and fact class; and
-    samples."""
+    """What the recalls in force hold back: the id of the recall by release, model, run, and class of a
+    dataset; and samples."""
 
     releases: dict[str, str] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     runs: dict[str, str] = field(default_factory=dict)
-    classes: dict[str, str] = field(default_factory=dict)
-    datasets: dict[str, str] = field(default_factory=dict)
+    classes: dict[tuple[str, str], str] = field(default_factory=dict)
     samples: list[tuple[str, IndexSet]] = field(default_factory=list)
 
     def classes_of(self, dataset: str, digests: Iterable[str]) -> dict[str, str]:
         """Which recall holds each of these classes of `dataset` back; those that none does are left out."""
-        whole = self.datasets.get(dataset)
-        named = ((digest, whole or self.classes.get(digest)) for digest in digests)
+        named = ((digest, self.classes.get((dataset, digest))) for digest in digests)
         return {digest: recall for digest, recall in named if recall is not None}
 
     def find_sample(self, index: int) -> str | None:
@@ -90,8 +88,6 @@ def _add(held: Held, identifier: str, reach: Mapping[str, Any]) -> None:
         for item in items:
             target.setdefault(item["id"], identifier)
     for item in reach["classes"]:
-        held.classes.setdefault(item["digest"], identifier)
-    for item in reach["datasets"]:
-        held.datasets.setdefault(item["name"], identifier)
+        held.classes.setdefault((item["dataset"], item["digest"]), identifier)
     if reach["indices"]:
         held.samples.append((identifier, parse_runs(reach["indices"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, func
@@ -83,7 +84,7 @@ def count_classes(session: Session, dataset: str, selection: Mapping[str, str], 
         NotFoundError: there is no such dataset.
     """
     dataset_id = get_dataset(session, dataset).id or 0
-    weights = weigh_classes(session, dataset_id, log_size)
+    weights = _weigh_classes(session, dataset_id, log_size)
     held = select(ClassBlock.fact_class_id).where(ClassBlock.dataset_id == dataset_id)
     rows = session.exec(select(FactClass).where(col(FactClass.id).in_(held)).order_by(col(FactClass.id)))
     return [
@@ -93,25 +94,28 @@ def count_classes(session: Session, dataset: str, selection: Mapping[str, str], 
     ]
 
 
-def weigh_classes(session: Session, dataset_id: int | None, log_size: int) -> dict[int, tuple[int, int]]:
-    """Samples and tokens by class, of one dataset or of all, below `log_size`: the blocks that end by it, and the rows of
-    the one that does not."""
+def _weigh_classes(session: Session, dataset_id: int, log_size: int) -> dict[int, tuple[int, int]]:
+    """Samples and tokens by class: the blocks that end by `log_size`, and the rows of the one that does not."""
     blocks = min(log_size, MAX_INDEX) // BLOCK_ENTRIES
-    whole = select(ClassBlock.fact_class_id, func.sum(ClassBlock.samples), func.sum(ClassBlock.tokens)).where(
-        ClassBlock.block < blocks
+    whole = (
+        select(ClassBlock.fact_class_id, func.sum(ClassBlock.samples), func.sum(ClassBlock.tokens))
+        .where(ClassBlock.dataset_id == dataset_id, ClassBlock.block < blocks)
+        .group_by(col(ClassBlock.fact_class_id))
     )
-    rest = select(SampleRow.fact_class_id, func.count(), func.sum(SampleRow.tokens)).where(
-        SampleRow.index >= blocks * BLOCK_ENTRIES, SampleRow.index < log_size
+    rest = (
+        select(SampleRow.fact_class_id, func.count(), func.sum(SampleRow.tokens))
+        .where(
+            # The sum keeps databases from walking the dataset's index, which holds all blocks.
+            col(SampleRow.dataset_id) + 0 == dataset_id,
+            SampleRow.index >= blocks * BLOCK_ENTRIES,
+            SampleRow.index < log_size,
+        )
+        .group_by(col(SampleRow.fact_class_id))
     )
-    if dataset_id is not None:
-        whole = whole.where(ClassBlock.dataset_id == dataset_id)
-        # The sum keeps databases from walking the dataset's index, which holds all blocks.
-        rest = rest.where(col(SampleRow.dataset_id) + 0 == dataset_id)
     weights: dict[int, tuple[int, int]] = {}
-    for query, key in ((whole, ClassBlock.fact_class_id), (rest, SampleRow.fact_class_id)):
-        for class_id, samples, tokens in session.exec(query.group_by(col(key))).all():
-            before = weights.get(class_id, (0, 0))
-            weights[class_id] = (before[0] + int(samples), before[1] + int(tokens))
+    for class_id, samples, tokens in chain(session.exec(whole).all(), session.exec(rest).all()):
+        before = weights.get(class_id, (0, 0))
+        weights[class_id] = (before[0] + int(samples), before[1] + int(tokens))
     return weights
 
 

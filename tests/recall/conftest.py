@@ -22,9 +22,9 @@ class House:
         self.first = "mdl_run_1"
         self.ann, self.ben = service.as_role("compliance"), service.as_role("compliance")
 
-    def train(self, run: str, release: str, name: str, **more: Any) -> str:
+    def train(self, run: str, release: str, name: str, base: str | None = None) -> str:
         """Log a run and its model as if they had been trained; the answer is the model's id."""
-        return log_training(self.service, self.student, run, release, name, **more)
+        return log_training(self.service, self.student, run, release, name, base=base)
 
     def open(self, source: dict[str, Any], *, expect: int = 201, **more: Any) -> Any:
         body = {"source": source, "reason": "it copied a book", **more}
@@ -34,15 +34,17 @@ class House:
         return self.service.post("/api/v1/recalls/preview", {"source": source}, expect=expect)
 
 
-def log_training(service: LocalService, student: str, run: str, release: str, name: str, **more: Any) -> str:
+def log_training(
+    service: LocalService, student: str, run: str, release: str, name: str, base: str | None = None
+) -> str:
     """Log a run and its model as if they had been trained; the answer is the model's id."""
     model, append = f"mdl_{run}", service.runtime.append
-    said = {"id": run, "release": release, "student": student, "recipe": "sft", "at": AT}
+    said = {"id": run, "release": release, "student": student, "recipe": "sft", "at": AT, "base_model": base}
     append("run", {**said, "phase": "plan"})
     append("run", {**said, "phase": "start"})
     append("model", {
         "id": model, "provider": "acme", "name": name, "revision": run, "weights_digest": None, "kind": "trained",
-        "license": None, "parents": [], "run": run, "conditions": [], **more,
+        "license": None, "parents": [base] if base else [], "run": run, "conditions": [],
     })  # fmt: skip
     append("run", {**said, "phase": "end", "model": model})
     return model

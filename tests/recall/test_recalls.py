@@ -166,18 +166,18 @@ def test_a_list_that_is_complete_can_be_made_again_from_the_entries(house: House
     )
 
 
-def test_an_index_that_hid_a_release_is_found_out(house: House) -> None:
+def test_an_index_that_hid_a_run_is_found_out(house: House) -> None:
     with write_session(house.service.runtime.engine) as session:
-        session.execute(text("DELETE FROM release WHERE name = 'tutor'"))
+        session.execute(text("DELETE FROM lineage_edge WHERE relation = 'trained-on'"))
     said = house.open(LLAMA)
-    assert said["counts"]["releases"] == 0
-    with read_session(house.service.runtime.engine) as session, pytest.raises(DigestMismatchError, match="releases"):
+    assert (said["counts"]["releases"], said["counts"]["runs"]) == (1, 0)
+    with read_session(house.service.runtime.engine) as session, pytest.raises(DigestMismatchError, match="runs"):
         prove_reach(session, get_recall(session, said["id"]))
 
 
 def test_a_model_reaches_what_was_made_from_it_as_a_base_and_rings_end(house: House) -> None:
-    third = house.train("run_3", "rel_elsewhere", "tutor-3", parents=["acme/tutor-1"])
-    house.train("run_4", "rel_elsewhere", "tutor-1", parents=["acme/tutor-3"])
+    third = house.train("run_3", "rel_elsewhere", "tutor-3", "acme/tutor-1")
+    house.train("run_4", "rel_elsewhere", "tutor-1", "acme/tutor-3")
     reach = house.plan({"kind": "model", "id": house.first})["reach"]
     assert {item["id"]: item["generation"] for item in reach["models"]} == {house.first: 0, third: 1, "mdl_run_4": 2}
 

@@ -84,7 +84,7 @@ def report(identifier: str) -> dict[str, Any]:
 EXAMPLES: dict[str, Any] = {
     "str": "x", "int": 1, "bool": True, "list": [], "map": {}, "any": None, "digest": digest_of("any"),
     "day": "2026-11-24", "time": AT, "files": [], "verdict": "deny", "grade": "claimed", "state": "active",
-    "purpose": "log", "agreement-step": "made", "exception-step": "request",
+    "purpose": "log", "agreement-step": "made", "exception-step": "request", "recall-step": "open",
 }  # fmt: skip
 KINDS_WITHOUT_ROWS = sorted(
     FORMS.keys() - {"sample", "batch", "student", "decision", "release", "run", "model", "report"}

@@ -25,6 +25,7 @@ NOT_FROM_ENTRIES = {
     "entry_segment": "the entries",
     "content_segment": "the erasable words, of which entries hold commitments alone",
     "job": "operation: what this service is doing now; what it made is in entries",
+    "notice": "operation: messages that wait to be sent; that one arrived stands in an entry",
     "token": "operation: secrets of access, by digest",
     "idempotency": "operation: answers to repeated requests",
     "alembic_version": "the schema's own version",

@@ -72,11 +72,9 @@ def _fill_row(said: Mapping[str, Any]) -> RecallRow:
 
 def _fill_reach(reach: Mapping[str, Any]) -> Iterator[Reached]:
     for item in reach["classes"]:
-        detail = f"{item['samples']:,} samples"
+        detail = f"{item['samples']:,} samples of {item['dataset']}"
         url = f"/samples?teacher={quote_segment(item['teacher'])}"
         yield Reached("Samples", Link(item["teacher"], url), item["how"], item["generation"], detail)
-    for item in reach["datasets"]:
-        yield Reached("Data set", Link(item["name"], "/samples"), "direct", 0, f"{item['samples']:,} samples")
     for first, last in reach["indices"]:
         yield Reached(
             "Samples", Link(f"{first} to {last}", f"/samples/{first}"), "direct", 0, f"{last - first + 1:,} samples"
