@@ -35,7 +35,7 @@ class House:
 
 
 def log_training(
-    service: LocalService, student: str, run: str, release: str, name: str, base: str | None = None
+    service: LocalService, student: str, run: str, release: str, name: str, *, base: str | None = None
 ) -> str:
     """Log a run and its model as if they had been trained; the answer is the model's id."""
     model, append = f"mdl_{run}", service.runtime.append
