@@ -26,6 +26,9 @@ WORDS = {
     "worker_us": "workers {:,.0f} µs CPU a sample",
     "sequencer_us": "sequencer {:,.1f} µs",
     "calls": "{:,.0f} calls",
+    "samples": "{:,.0f} samples",
+    "models": "{:,.0f} models",
+    "edges": "{:,.0f} edges",
     "bytes_each": "{:,.0f} bytes stored each",
 }
 

@@ -249,7 +249,8 @@ def open_sequencer(settings: Settings, engine: Engine, ring: KeyRing, clock: Clo
     """The writer of this log; the register learns of a commit that it did not hear of."""
     sign_once = SignOnce(settings.data_dir / "keys" / "signed")
     _open_log(engine, ring, sign_once, clock())
-    return Sequencer(engine, ring, sign_once, clock)
+    # Connections of its own: requests that hold one while they wait for the writer must not keep it from getting one.
+    return Sequencer(make_engine(settings.resolved_database_url), ring, sign_once, clock)
 
 
 def start_publishing(runtime: Runtime, sequencer: Sequencer) -> None:

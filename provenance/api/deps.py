@@ -81,8 +81,11 @@ def get_session(runtime: RuntimeDep) -> Iterator[Session]:
 SessionDep = Annotated[Session, Depends(get_session)]
 
 
-def find_actor(request: Request, runtime: RuntimeDep, session: SessionDep) -> Actor | None:
+def find_actor(request: Request, runtime: RuntimeDep) -> Actor | None:
     """The actor of a bearer token, or None when none was sent.
+
+    In a session of its own: one that lived as long as the request would hold a database connection while the request waits
+    for the writer, and the writer needs one too.
 
     Raises:
         AuthenticationError: the token is unknown, expired or revoked.
@@ -93,10 +96,11 @@ def find_actor(request: Request, runtime: RuntimeDep, session: SessionDep) -> Ac
         return None
     if scheme.lower() != "bearer" or not token:
         raise AuthenticationError("Authorization: expected `Bearer TOKEN`")
-    row = find_token(session, token.strip(), format_time(runtime.clock()))
-    if row is None:
-        raise AuthenticationError("the token is unknown, expired or revoked")
-    return Actor(row.name, row.role, ROLES[row.role])
+    with read_session(runtime.engine) as session:
+        row = find_token(session, token.strip(), format_time(runtime.clock()))
+        if row is None:
+            raise AuthenticationError("the token is unknown, expired or revoked")
+        return Actor(row.name, row.role, ROLES[row.role])
 
 
 def require_reader(request: Request, runtime: RuntimeDep, actor: Annotated[Actor | None, Depends(find_actor)]) -> Actor:

@@ -86,12 +86,13 @@ class Sequencer:
         self._after.append(act)
 
     def close(self) -> None:
-        """Finish what waits and end the thread."""
+        """Finish what waits, end the thread, and let go of the connections."""
         with self._door:
             if not self._closing:
                 self._closing = True
                 self._queue.put(None)
         self._thread.join(timeout=60)
+        self._engine.dispose()
 
     def _run(self) -> None:
         try:

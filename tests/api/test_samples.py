@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -194,3 +195,16 @@ def test_an_index_that_is_no_number_is_named(service: LocalService) -> None:
     answer = service.client.get(f"{URL}/first")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "index"
+
+
+def test_more_pipelines_at_once_than_the_database_has_connections(service: LocalService) -> None:
+    """Each waits for the writer, and the writer needs a connection too."""
+    before = service.log_size()
+
+    def send(number: int) -> int:
+        answer = service.client.post("/api/v1/samples", json=[make_sample(number, dataset="crowd")])
+        return int(answer.status_code)
+
+    with ThreadPoolExecutor(80) as pool:
+        assert set(pool.map(send, range(240))) == {201}
+    assert service.log_size() >= before + 2 * 240  # each sample, and the entry of its batch

@@ -15,9 +15,11 @@ from provenance.capture.sample import parse_samples
 from provenance.errors import FieldError, MalformedError
 from provenance.ledger.merkle import leaf_hash
 from provenance.report.evidence import bundle_sample
+from provenance.runtime import Runtime
 from provenance.store.erasures import find_erasure_of
 from provenance.store.log import find_content, get_statement, read_entry
 from provenance.store.samples import get_sample
+from provenance.store.session import read_session
 
 router = APIRouter(prefix="/api/v1", tags=["samples"])
 SOURCES = ("api", "sdk", "cli", "import")
@@ -27,7 +29,6 @@ SOURCES = ("api", "sdk", "cli", "import")
 def post_samples(
     request: Request,
     runtime: RuntimeDep,
-    session: SessionDep,
     actor: WriterDep,
     key: IdempotencyDep,
     body: Annotated[bytes, Depends(read_body)],
@@ -45,7 +46,7 @@ def post_samples(
         raise MalformedError(f"source: expected {expected}", FieldError("source", source, expected))
     lines = "ndjson" in request.headers.get("content-type", "")
     samples = parse_samples(body, now=runtime.clock(), lines=lines)
-    opened = None if capture is None else get_statement(session, "capture", capture).predicate
+    opened = None if capture is None else _find_capture(runtime, capture)
     receipt = runtime.recorder.record(samples, source=source, idempotency_key=key, capture=opened)
     return {
         "first_index": receipt.first_index,
@@ -55,6 +56,11 @@ def post_samples(
         "checkpoint": receipt.checkpoint,
         "replayed": receipt.replayed,
     }
+
+
+def _find_capture(runtime: Runtime, identifier: str) -> dict[str, Any]:
+    with read_session(runtime.engine) as session:  # no connection is held while the writer is waited for
+        return get_statement(session, "capture", identifier).predicate
 
 
 @router.get("/samples/{index}")
