@@ -31,7 +31,6 @@ from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPa
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
 from provenance.api.views.policies import Pack, PoliciesPage, Rule
-from provenance.api.views.recalls import Reached, RecallAct, RecallPage, RecallRow, RecallsPage, Told
 from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage, Withdrawal
 from provenance.api.views.reports import ReportGuidePage, ReportKind, ReportPage, ReportsPage
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunsPage
@@ -70,6 +69,7 @@ from tests.api.example_values import (
     hexadecimal,
 )
 from tests.api.lineage_examples import LINEAGE_EXAMPLES
+from tests.api.recall_examples import RECALL_EXAMPLES
 from tests.api.time_examples import HISTORY, TIME_EXAMPLES
 
 
@@ -112,75 +112,6 @@ def run_page(state: str, step: int) -> RunPage:
         entries=[Link("plan, entry 345", "/log/entries/345"), Link("start, entry 346", "/log/entries/346")],
         model_id="mod-acme-1b" if over else None, error=None,
     )  # fmt: skip
-
-
-def recall_page() -> RecallPage:
-    """A recall that is open: two generations were reached."""
-    return RecallPage(
-        id="rec_1",
-        state="recall-open",
-        source="teacher meta/llama-3.1-8b-instruct",
-        reason=HOSTILE,
-        opened_by="compliance-1",
-        opened_at="2026-11-24T10:00:00Z",
-        closed_by=None,
-        closed_at=None,
-        closing_reason=None,
-        log_size=812,
-        root=digest("root"),
-        reach_digest=digest("reach"),
-        samples=50,
-        tokens=12_400,
-        rows=[
-            Reached(
-                "Samples",
-                Link("meta/llama-3.1-8b-instruct", "/samples?teacher=meta%2Fllama-3.1-8b-instruct"),
-                "direct",
-                0,
-                "20 samples",
-            ),
-            Reached("Release", Link("tutor@1", "/releases/tutor@1"), "direct", 0, "from mixed", 0.25),
-            Reached("Run", Link("run_1", "/runs/run_1"), "direct", 0, "end"),
-            Reached("Model", Link("acme/tutor-1", "/models/mdl_1"), "direct", 0, "trained"),
-            Reached("Samples", Link("acme/tutor-1", "/samples?teacher=acme%2Ftutor-1"), "inherited", 1, "30 samples"),
-        ],
-        acts=[
-            RecallAct(
-                "notify:https://hooks.acme.example/recalls",
-                "done",
-                "Tell https://hooks.acme.example/recalls.",
-                "service",
-                "2026-11-24T10:00:02Z",
-                "answered 204",
-            ),
-            RecallAct(
-                "replace-release:rel_1",
-                "act-open",
-                "Release tutor@1: release again what is left, and tell who has a copy.",
-                None,
-                None,
-                None,
-            ),
-            RecallAct(
-                "review-model:mdl_1",
-                "waived",
-                "Model acme/tutor-1: retrain it, retire it, or say why it may stay.",
-                "counsel-1",
-                "2026-11-24T11:00:00Z",
-                "it never left the lab",
-            ),
-        ],
-        told=[
-            Told("https://hooks.acme.example/recalls", "sent", 1, None),
-            Told(
-                "mailto:owner@acme.example",
-                "waiting",
-                3,
-                "no mail server is set: PROVENANCE_SMTP_URL and PROVENANCE_SMTP_FROM",
-            ),
-        ],
-        entries=[Link("open, entry 812", "/log/entries/812"), Link("act, entry 813", "/log/entries/813")],
-    )
 
 
 def release_page(state: str) -> ReleasePage:
@@ -392,7 +323,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
-    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES,
+    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES, **RECALL_EXAMPLES,
     **TIME_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5, "pol_0badc0de", HISTORY)),
     "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
@@ -415,10 +346,6 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sample-erased": ("/samples/137", replace(sample_page(), text=None, erased=True, erasure_id="era_0")),
     "release-withdrawn": ("/releases/demo@1", replace(release_page("withdrawn"), withdrawn=Withdrawal("ann", "2026-11-24T09:00:00Z", "the filter let test questions through", 812))),
     "release-recalled": ("/releases/demo@1", replace(release_page("recalled"), recall="rec_0")),
-    "recalls": ("/recalls", RecallsPage([RecallRow("rec_1", "recall-open", "teacher " + HOSTILE, "2026-11-24T10:00:00Z", "compliance-1", 4, 2, 1, 7), RecallRow("rec_0", "upheld", "terms openai-services-2025", "2026-11-23T10:00:00Z", "counsel-1", 1, 0, 2, 2)])),
-    "recalls-new": ("/recalls", RecallsPage([])),
-    "recall": ("/recalls/rec_1", recall_page()),
-    "recall-lifted": ("/recalls/rec_1", replace(recall_page(), state="lifted", closed_by="counsel-1", closed_at="2026-11-24T12:00:00Z", closing_reason="the book was ours", told=[])),
     "release-erased": ("/releases/demo@1", replace(release_page("withdrawn"), erased=Erased("era_0", 2))),
     "error": ("/runs", ErrorPage(409, "Refused by policy", "release math@3 is not allowed for acme-1b", "release-not-allowed", "req-19f", [FieldProblem("release", HOSTILE, "a release in state allowed or partial")], "dec-81fe")),
 }  # fmt: skip

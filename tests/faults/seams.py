@@ -29,6 +29,7 @@ from sqlalchemy.exc import OperationalError
 
 from provenance.ledger import append as append_module
 from provenance.ledger.edge import TileEdge
+from provenance.store import rows as rows_module
 from provenance.store.tables import metadata
 
 Moment = Literal["before", "torn", "after"]
@@ -97,6 +98,7 @@ def watch(engine: Engine, root: Path, at: At) -> Iterator[None]:
             (TileEdge, "extend", "hash"),
             (append_module, "sign_checkpoint", "sign"),
             (Future, "set_result", "answer"),
+            (rows_module, "_copy", "write sample"),  # the driver's own way, of which SQLAlchemy tells nothing
         ):
             wrapped = around.wrap(getattr(owner, name), lambda *_, step=step, **__: step)
             stack.enter_context(mock.patch.object(owner, name, wrapped))

@@ -64,6 +64,8 @@ APPEND = (
     _before_commit("read fact_class"),
     _before_commit("write sample"),
     _before_commit("write class_block"),
+    _before_commit("read lineage_node"),
+    _before_commit("write lineage_node"),
     _before_commit("write statement"),
     # 5. Swap the head, remember the request.
     _before_commit("write log_head"),

@@ -31,6 +31,7 @@ GUARDED = {"log_head", "log_tile", "entry_segment", "content_segment"}  # by `lo
 INDEX = {str(table.__tablename__) for table in INDEX_TABLES}  # by `db reindex`, which makes them anew from the entries
 SERVICE = {
     "job": "what this service was asked to do; what came of it is in the log",
+    "notice": "messages that wait to be sent; that one arrived is in the log",
     "token": "who may ask; only digests, and a token that no longer fits is refused",
     "idempotency": "answers that were given; the receipts in them verify by themselves",
 }
@@ -142,7 +143,7 @@ class _Cell:
     def _set(self, value: Any, rowid: int) -> None:
         as_text = isinstance(self.value, str) and isinstance(value, bytes)
         place = "CAST(? AS TEXT)" if as_text else "?"
-        self._execute(f'UPDATE {self._table} SET "{self._column}" = {place} WHERE rowid = ?', value, rowid)  # noqa: S608
+        self._execute(f'UPDATE {self._table} SET "{self._column}" = {place} WHERE rowid = ?', value, rowid)  # noqa: S608 - our own names
 
 
 def _items(frames: bytes, count: int) -> list[bytes | None]:
@@ -208,7 +209,7 @@ def test_a_flipped_bit_in_an_index_table_is_mended_by_reindex(
 
 def _change(data: Path, table: str, column: str, row: int, bit: int) -> None:
     with closing(sqlite3.connect(data / "provenance.db")) as database:
-        found = database.execute(f'SELECT "{column}" FROM "{table}" LIMIT 1 OFFSET ?', (row,)).fetchone()  # noqa: S608
+        found = database.execute(f'SELECT "{column}" FROM "{table}" LIMIT 1 OFFSET ?', (row,)).fetchone()  # noqa: S608 - our own names
         if found[0] is None:
             return
         value = _flip(found[0], bit) if found[0] != "" else b"x"

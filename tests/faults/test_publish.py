@@ -93,7 +93,7 @@ def test_a_step_that_fails_leaves_what_was_published_and_the_next_try_completes_
 
 def _publish(act: Callable[[], int], engine: object, place: Place, fault: Break) -> Exception | None:
     try:
-        with watch(engine, place.data_dir, fault):  # type: ignore[arg-type]
+        with watch(engine, place.data_dir, fault):  # type: ignore[arg-type]  # the tables of both engines hand one over
             act()
     except (OSError, SQLAlchemyError) as exc:
         return exc

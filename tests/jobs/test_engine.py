@@ -106,4 +106,4 @@ def test_an_engine_that_was_closed_stops_whoever_asks_it() -> None:
 
 
 def test_every_kind_of_job_has_its_workflow() -> None:
-    assert set(WORKFLOWS) == {"erasure", "release", "report", "run"}
+    assert set(WORKFLOWS) == {"erasure", "recall", "release", "report", "run"}

@@ -37,6 +37,7 @@ from provenance.ledger.handover import (
     restore_failure,
     send_frame,
 )
+from provenance.store.samples_index import SampleGroup, SampleLine
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -49,10 +50,22 @@ STATEMENTS = st.builds(
     st.text(max_size=9),
     st.dictionaries(st.text(max_size=9), JSON, max_size=5),
 )
+LINES = st.builds(
+    SampleLine,
+    dataset=st.text(max_size=9),
+    fact_class=st.text(max_size=9),
+    generated_at=st.text(max_size=20),
+    tokens=st.integers(0, 2**31),
+    external_id=st.none() | st.text(max_size=9),
+    weights=st.none() | st.text(max_size=9),
+    parents=st.lists(st.text(max_size=9), max_size=3),
+)
+FACTS = st.dictionaries(st.text(max_size=9), st.dictionaries(st.text(max_size=9), JSON, max_size=3), max_size=3)
+GROUPS = st.builds(SampleGroup, lines=st.lists(LINES, max_size=3), facts=FACTS)
 DRAFTS = st.builds(
     Draft,
     entries=st.lists(st.binary(max_size=40), max_size=3),
-    statements=st.lists(STATEMENTS, max_size=3),
+    said=st.lists(STATEMENTS | GROUPS, max_size=3),
     leaves=st.lists(st.binary(min_size=32, max_size=32), max_size=3),
     frames=st.binary(max_size=40),
     words=st.binary(max_size=40),
@@ -90,8 +103,8 @@ def test_bytes_that_are_no_message_are_refused_and_never_run(data: bytes) -> Non
     "value",
     [
         {"type": "append"},
-        {"type": "append", "draft": {"entries": ["text"], "statements": [], "leaves": [], "frames": b""}},
-        {"type": "append", "draft": {"entries": [b"x"], "statements": [{"kind": 3}], "leaves": [], "frames": b""}},
+        {"type": "append", "draft": {"entries": ["text"], "said": [], "leaves": [], "frames": b""}},
+        {"type": "append", "draft": {"entries": [b"x"], "said": [{"kind": 3}], "leaves": [], "frames": b""}},
         {"type": "run", "command": "id"},
         ["append"],
         None,

@@ -11,7 +11,7 @@ import pytest
 from provenance.canonical import canonical_bytes
 from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.reading import Reading, SegmentBytes, count_workers, read_segment
-from provenance.store.segment import pack_segment
+from provenance.store.segment import ITEMS_PER_FRAME, pack_segment
 from tests.evidence_factory import COMPLETIONS, PROMPTS, make_log, salt
 
 LOG = make_log()
@@ -154,10 +154,11 @@ def test_only_what_belongs_to_the_log_is_read() -> None:
 
 
 def test_a_frame_that_does_not_unpack_costs_its_own_entries_only() -> None:
-    frames = pack_segment(LOG.entries * 10)
-    reading = read_segment(SegmentBytes(0, 120, 120, frames[:-30] + bytes(30)))
+    frames, count = pack_segment(LOG.entries * 20), len(LOG.entries) * 20
+    assert ITEMS_PER_FRAME < count < 2 * ITEMS_PER_FRAME
+    reading = read_segment(SegmentBytes(0, count, count, frames[:-30] + bytes(30)))
     lost = [index for index, leaf in enumerate(reading.leaves) if leaf is None]
-    assert lost == list(range(64, 120))
+    assert lost == list(range(ITEMS_PER_FRAME, count))
     assert [item.index for item in reading.findings] == lost
 
 
