@@ -31,7 +31,7 @@ from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPa
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
 from provenance.api.views.policies import Pack, PoliciesPage, Rule
-from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage, Withdrawal
+from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage
 from provenance.api.views.reports import ReportGuidePage, ReportKind, ReportPage, ReportsPage
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunsPage
 from provenance.api.views.samples import (
@@ -69,7 +69,7 @@ from tests.api.example_values import (
     hexadecimal,
 )
 from tests.api.lineage_examples import LINEAGE_EXAMPLES
-from tests.api.recall_examples import RECALL_EXAMPLES
+from tests.api.recall_examples import RECALL_EXAMPLES, TAKEN
 from tests.api.time_examples import HISTORY, TIME_EXAMPLES
 
 
@@ -323,8 +323,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
-    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES, **RECALL_EXAMPLES,
-    **TIME_EXAMPLES,
+    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES, **RECALL_EXAMPLES, **TIME_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5, "pol_0badc0de", HISTORY)),
     "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
     "agreements-new": ("/agreements", AgreementsPage([])),
@@ -344,8 +343,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "erasure-requested": ("/erasures/era_1", replace(erasure_page(), id="era_1", state="requested", approver=None, ended_at=None, releases=[], runs=[], out_of_reach=[])),
     "erasure-failed": ("/erasures/era_2", replace(erasure_page(), state="failed", ended_at=None, error="readers kept the write-ahead log")),
     "sample-erased": ("/samples/137", replace(sample_page(), text=None, erased=True, erasure_id="era_0")),
-    "release-withdrawn": ("/releases/demo@1", replace(release_page("withdrawn"), withdrawn=Withdrawal("ann", "2026-11-24T09:00:00Z", "the filter let test questions through", 812))),
-    "release-recalled": ("/releases/demo@1", replace(release_page("recalled"), recall="rec_0")),
+    **{f"release-{state}": ("/releases/demo@1", replace(release_page(state), **why)) for state, why in TAKEN.items()},
     "release-erased": ("/releases/demo@1", replace(release_page("withdrawn"), erased=Erased("era_0", 2))),
     "error": ("/runs", ErrorPage(409, "Refused by policy", "release math@3 is not allowed for acme-1b", "release-not-allowed", "req-19f", [FieldProblem("release", HOSTILE, "a release in state allowed or partial")], "dec-81fe")),
 }  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from provenance.api.views.common import Link, Page
 from provenance.api.views.recalls import Reached, RecallAct, RecallPage, RecallRow, RecallsPage, Told
+from provenance.api.views.releases import Withdrawal
 from tests.api.example_values import HOSTILE, digest
 
 
@@ -78,6 +80,10 @@ def recall_page() -> RecallPage:
     )
 
 
+TAKEN: dict[str, dict[str, Any]] = {  # what a release says that is not given out any more
+    "withdrawn": {"withdrawn": Withdrawal("ann", "2026-11-24T09:00:00Z", "the filter let test questions through", 812)},
+    "recalled": {"recall": "rec_0"},
+}
 RECALL_EXAMPLES: dict[str, tuple[str, Page]] = {
     "recalls": (
         "/recalls",
