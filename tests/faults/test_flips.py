@@ -215,7 +215,7 @@ def _change(data: Path, table: str, column: str, row: int, bit: int) -> None:
         value = _flip(found[0], bit) if found[0] != "" else b"x"
         place = "CAST(? AS TEXT)" if isinstance(found[0], str) else "?"
         try:
-            change = f'UPDATE OR IGNORE "{table}" SET "{column}" = {place} WHERE "{column}" = ?'  # noqa: S608
+            change = f'UPDATE OR IGNORE "{table}" SET "{column}" = {place} WHERE "{column}" = ?'  # noqa: S608 - our own names
             database.execute(change, (value, found[0]))
             database.commit()
         except sqlite3.IntegrityError:
