@@ -204,6 +204,9 @@ def test_the_pages_show_what_was_reached_what_is_open_and_it_is_a_task(house: Ho
     assert f"/recalls/{said['id']}" in [task["act"]["url"] for task in client.get("/index.json").json()["tasks"]]
     assert client.get(f"/recalls/{said['id']}.csv").text.count("\n") > 4
     assert client.get("/recalls/none").status_code == 404
+    lineage = client.get("/lineage.json?root=meta%2Fllama-3.1-8b-instruct&depth=6").json()
+    marked = {row["kind"] for row in lineage["rows"] if row["taint"] == f"recall {said['id']}"}
+    assert {"samples", "release", "run", "model"} <= marked
     assert house.service.get(f"/api/v1/models/{house.first}")["recall"] == said["id"]
     assert f"/recalls/{said['id']}" in client.get(f"/models/{house.first}").text
 

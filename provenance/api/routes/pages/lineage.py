@@ -16,6 +16,7 @@ from provenance.lineage.load import find_start, load_graph
 from provenance.lineage.shares import list_generations, weigh_teachers
 from provenance.lineage.taint import find_taint, mark_tainted
 from provenance.lineage.trace import Labels, check_direction, edges_between, list_rings, trace_path
+from provenance.store.recalls import load_held
 
 router = APIRouter()
 SHAPES = 150
@@ -42,6 +43,7 @@ def show_lineage(
     reached = graph.walk(starts, way, depth)
     shown = list(reached)[:SHAPES]
     taint = mark_tainted(asked.session, graph, labels, shown, asked.runtime.catalogue)
+    taint |= _mark_recalled(asked, graph, labels, shown)
     edges = list(edges_between(graph, shown))
     models = [number for number in shown if graph.nodes[number].kind == "model"]
     generations = list_generations(graph, models)
@@ -71,6 +73,23 @@ def show_lineage(
 
 def _url(root: str, direction: str, depth: int) -> str:
     return "/lineage?" + urlencode({"root": root, "dir": direction, "depth": depth})
+
+
+def _mark_recalled(asked: Asked, graph: Graph, labels: Labels, shown: list[int]) -> dict[int, str]:
+    """What a recall in force holds back: that comes before any clause."""
+    held = load_held(asked.session)
+    by_kind = {"release": held.releases, "run": held.runs, "model": held.models}
+    found: dict[int, str] = {}
+    for number in shown:
+        node = graph.nodes[number]
+        if node.kind == "samples":
+            part = labels.datasets[node.dataset_id or 0], labels.classes[node.fact_class_id or 0][0]
+            recall = held.classes.get(part)
+        else:
+            recall = by_kind.get(node.kind, {}).get(node.key)
+        if recall is not None:
+            found[number] = f"recall {recall}"
+    return found
 
 
 def _fill_row(
