@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SECRET = "the heron stands in grey water"
 LOOPBACK = ("127.0.0.1", 50_000)
 ENDED = {"done", "failed", "cancelled", "allowed", "partial", "blocked"}
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 240.0
 
 APACHE = {"provider": "huggingface-smollm", "model": "smollm2-135m-instruct", "route": "weights"}
 OPENAI = {"provider": "openai", "model": "gpt-4o", "route": "api"}

@@ -29,7 +29,7 @@ def launch(service: LocalService, steps: int, **changes: Any) -> str:
 
 
 def wait_for(happened: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while not happened():
         assert time.monotonic() < give_up
         time.sleep(0.05)
