@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.store.tables import Job
 
+ASKED = (
+    col(Job.number),
+    col(Job.created_at),
+    col(Job.id),
+)  # of jobs from before they were numbered, time is all there is
 ENDED = frozenset({"done", "failed", "cancelled"})
 
 
@@ -20,7 +25,9 @@ def create_job(session: Session, *, identifier: str, kind: str, request: dict[st
     """
     job = session.get(Job, identifier)
     if job is None:
-        job = Job(id=identifier, kind=kind, state="queued", request=request, created_at=now, updated_at=now)
+        number = (session.exec(select(func.max(Job.number))).one() or 0) + 1
+        said: dict[str, Any] = {"kind": kind, "state": "queued", "request": request, "number": number}
+        job = Job(id=identifier, **said, created_at=now, updated_at=now)
         session.add(job)
         session.flush()
     elif job.request != request:
@@ -73,11 +80,11 @@ def update_job(
 
 def list_jobs(session: Session, kind: str, *, limit: int = 100) -> list[Job]:
     """The newest jobs of one kind."""
-    query = select(Job).where(Job.kind == kind).order_by(col(Job.created_at).desc(), col(Job.id)).limit(limit)
+    query = select(Job).where(Job.kind == kind).order_by(*(column.desc() for column in ASKED)).limit(limit)
     return list(session.exec(query).all())
 
 
 def list_queued(session: Session, kind: str) -> list[Job]:
     """The jobs of one kind that have not begun, in the order in which they were asked for."""
-    query = select(Job).where(Job.kind == kind, Job.state == "queued").order_by(col(Job.created_at), col(Job.id))
+    query = select(Job).where(Job.kind == kind, Job.state == "queued").order_by(*ASKED)
     return list(session.exec(query).all())

@@ -250,7 +250,10 @@ class LineageEdge(SQLModel, table=True):
 
 
 class Job(SQLModel, table=True):
-    """A piece of long work that this service does; its id is the id of what it makes."""
+    """A piece of long work that this service does; its id is the id of what it makes.
+
+    `number` counts them as they were asked for: many are asked for in one second, and then times give no order.
+    """
 
     __tablename__ = "job"
     id: str = Field(primary_key=True)
@@ -261,6 +264,7 @@ class Job(SQLModel, table=True):
     error: dict[str, Any] | None = Field(sa_type=JSON, default=None)
     created_at: str
     updated_at: str
+    number: int = _index(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class Notice(SQLModel, table=True):
