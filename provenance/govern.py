@@ -20,13 +20,12 @@ from provenance.policy.recorded import PROPOSED, find_pack_statement, policy_pre
 from provenance.policy.replay import count_flips
 from provenance.runtime import Runtime
 from provenance.store.log import find_content, find_statement, get_head
+from provenance.store.people import same_person
 from provenance.store.session import read_session
 from provenance.terms.catalogue import load_catalogue
 from provenance.terms.diff import diff_documents
 from provenance.terms.record import TermsPlan, plan_terms, sign_terms
 from provenance.terms.recorded import find_change, load_recorded
-
-TERMINAL = "terminal"  # embedded commands make a token for each call; behind all of them is whoever sits there
 
 
 class ReplayChangedError(ConflictError):
@@ -213,12 +212,6 @@ def describe_replay(replayed: Replayed, log_size: int) -> dict[str, Any]:
     }
 
 
-def name_person(name: str) -> str:
-    """Who stands behind a token's name, as far as names can tell."""
-    plain = name.strip().casefold()
-    return TERMINAL if plain.startswith(f"{TERMINAL}-") else plain
-
-
 def _check_open(session: Session, runtime: Runtime, said: dict[str, Any]) -> None:
     if said.get("state") != PROPOSED:
         raise ConflictError(f"policy {said['id']} is not an open proposal: it is {said.get('state')}")
@@ -231,7 +224,7 @@ def _check_open(session: Session, runtime: Runtime, said: dict[str, Any]) -> Non
 
 
 def _check_person(said: dict[str, Any], by: str) -> None:
-    if name_person(by) in {name_person(said["author"]), name_person(said["proposed_by"])}:
+    if any(same_person(by, other) for other in (said["author"], said["proposed_by"])):
         raise ForbiddenError(
             f"{by} may not approve {said['id']}: its author is {said['author']}, its proposer {said['proposed_by']}, "
             "and approval is another person's act",

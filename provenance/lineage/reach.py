@@ -18,8 +18,9 @@ from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import FieldError, MalformedError
 from provenance.lineage.graph import Graph
 from provenance.lineage.load import find_start, load_graph
-from provenance.store.lineage import name_classes, weigh_parts
+from provenance.store.lineage import name_classes
 from provenance.store.log import get_head
+from provenance.store.samples import weigh_parts
 
 KINDS = {"release": "releases", "run": "runs", "model": "models", "report": "reports"}
 

@@ -22,12 +22,12 @@ from provenance.policy.verdict import PERMITTING
 from provenance.recall.source import Start
 from provenance.store.lineage import normal_name
 from provenance.store.ranges import IndexSet
+from provenance.store.samples import Part
 from provenance.store.tables import Dataset, DecisionClass, Release, SampleRow
 
 RELEASED = ("allowed", "partial")
 MODELS = frozenset({"model", "name"})
 PASSES_A_MODEL = frozenset({"generated", "base", "parent"})
-Part = tuple[int, int]  # a dataset's id and a fact class's
 
 
 @dataclass

@@ -10,7 +10,8 @@ from sqlmodel import Session, col, func, select
 from provenance.policy.verdict import PERMITTING
 from provenance.recall.reach import Walk, walk_forward
 from provenance.recall.source import Start
-from provenance.store.lineage import name_classes, weigh_parts
+from provenance.store.lineage import name_classes
+from provenance.store.samples import weigh_parts
 from provenance.store.tables import DecisionClass, Model, Release, Report, Run, SampleRow
 
 CHUNK = 400  # values in one query; SQLite and PostgreSQL both take more

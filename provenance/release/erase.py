@@ -23,12 +23,12 @@ from provenance.runtime import Runtime
 from provenance.store.content import compact_database, erase_segment, forget_requests, list_segments
 from provenance.store.erasures import APPROVED, DONE, REQUESTED, list_phases, load_indices
 from provenance.store.jobs import ENDED, list_jobs
+from provenance.store.people import same_person
 from provenance.store.ranges import IndexSet
 from provenance.store.session import read_session, write_session
 
 Progress = Callable[[dict[str, Any]], None]
 MAX_REASON = 2000
-TERMINAL = "terminal"
 OUT_OF_REACH = (
     "backups and copies of the database that were made before (also *.before-restore beside it)",
     "releases and evidence that were downloaded before, and the caches and spools of clients",
@@ -117,7 +117,7 @@ def check_approver(erasure: Mapping[str, Any], approver: str) -> None:
         ForbiddenError: the requester cannot approve.
         ConflictError: somebody approved it before.
     """
-    if _person(approver) == _person(erasure["requester"]):
+    if same_person(approver, erasure["requester"]):
         raise ForbiddenError(
             f"erasure {erasure['id']} was asked for by {erasure['requester']}; another person must approve it"
         )
@@ -127,11 +127,6 @@ def check_approver(erasure: Mapping[str, Any], approver: str) -> None:
             f"erasure {erasure['id']} was approved by {erasure['approver']} before; it is {erasure['state']}",
             FieldError("erasure", erasure["state"], expected),
         )
-
-
-def _person(name: str) -> str:
-    # Each command at a terminal gets a token of its own; who sits there may be one person.
-    return TERMINAL if name.startswith(f"{TERMINAL}-") else name
 
 
 def log_approval(runtime: Runtime, identifier: str, approver: str) -> None:

@@ -9,8 +9,6 @@ from sqlmodel import Session, col, select
 
 from provenance.errors import UnavailableError
 from provenance.store.tables import (
-    BLOCK_ENTRIES,
-    ClassBlock,
     Dataset,
     FactClass,
     LineageNode,
@@ -141,23 +139,6 @@ def name_classes(session: Session) -> tuple[dict[int, str], dict[int, tuple[str,
     columns = select(FactClass.id, FactClass.digest, FactClass.teacher, FactClass.facts)  # rows, as objects cost more
     classes = {number or 0: (digest, teacher, dict(facts)) for number, digest, teacher, facts in session.exec(columns)}
     return datasets, classes
-
-
-def weigh_parts(session: Session, log_size: int) -> dict[tuple[int, int], tuple[int, int]]:
-    """Samples and tokens below `log_size` of each (dataset, fact class): whole blocks, and the rows of the last one."""
-    blocks = log_size // BLOCK_ENTRIES
-    part = (col(ClassBlock.dataset_id), col(ClassBlock.fact_class_id))
-    whole = select(*part, func.sum(ClassBlock.samples), func.sum(ClassBlock.tokens)).where(ClassBlock.block < blocks)
-    row = (col(SampleRow.dataset_id), col(SampleRow.fact_class_id))
-    rest = select(*row, func.count(), func.sum(SampleRow.tokens)).where(
-        SampleRow.index >= blocks * BLOCK_ENTRIES, SampleRow.index < log_size
-    )
-    held: dict[tuple[int, int], tuple[int, int]] = {}
-    for query in (whole.group_by(*part), rest.group_by(*row)):
-        for dataset, number, samples, tokens in session.exec(query).all():
-            before = held.get((dataset, number), (0, 0))
-            held[dataset, number] = (before[0] + int(samples), before[1] + int(tokens))
-    return held
 
 
 def name_releases(session: Session) -> dict[str, str]:

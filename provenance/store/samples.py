@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, func
@@ -16,6 +15,7 @@ from provenance.store.log import MAX_INDEX
 from provenance.store.tables import BLOCK_ENTRIES, ClassBlock, Dataset, FactClass, SampleRow
 
 SELECTION_FIELDS = {"teacher", "route", "evidence", "fact_class"}
+Part = tuple[int, int]  # a dataset's id and a fact class's
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def count_classes(session: Session, dataset: str, selection: Mapping[str, str], 
         NotFoundError: there is no such dataset.
     """
     dataset_id = get_dataset(session, dataset).id or 0
-    weights = _weigh_classes(session, dataset_id, log_size)
+    weights = {part[1]: held for part, held in weigh_parts(session, log_size, dataset_id).items()}
     held = select(ClassBlock.fact_class_id).where(ClassBlock.dataset_id == dataset_id)
     rows = session.exec(select(FactClass).where(col(FactClass.id).in_(held)).order_by(col(FactClass.id)))
     return [
@@ -94,28 +94,25 @@ def count_classes(session: Session, dataset: str, selection: Mapping[str, str], 
     ]
 
 
-def _weigh_classes(session: Session, dataset_id: int, log_size: int) -> dict[int, tuple[int, int]]:
-    """Samples and tokens by class: the blocks that end by `log_size`, and the rows of the one that does not."""
+def weigh_parts(session: Session, log_size: int, dataset_id: int | None = None) -> dict[Part, tuple[int, int]]:
+    """Samples and tokens below `log_size` of each (dataset, fact class), of one dataset or of all: the blocks that end by it,
+    and the rows of the one that does not."""
     blocks = min(log_size, MAX_INDEX) // BLOCK_ENTRIES
-    whole = (
-        select(ClassBlock.fact_class_id, func.sum(ClassBlock.samples), func.sum(ClassBlock.tokens))
-        .where(ClassBlock.dataset_id == dataset_id, ClassBlock.block < blocks)
-        .group_by(col(ClassBlock.fact_class_id))
+    part = (col(ClassBlock.dataset_id), col(ClassBlock.fact_class_id))
+    whole = select(*part, func.sum(ClassBlock.samples), func.sum(ClassBlock.tokens)).where(ClassBlock.block < blocks)
+    row = (col(SampleRow.dataset_id), col(SampleRow.fact_class_id))
+    rest = select(*row, func.count(), func.sum(SampleRow.tokens)).where(
+        SampleRow.index >= blocks * BLOCK_ENTRIES, SampleRow.index < log_size
     )
-    rest = (
-        select(SampleRow.fact_class_id, func.count(), func.sum(SampleRow.tokens))
-        .where(
-            # The sum keeps databases from walking the dataset's index, which holds all blocks.
-            col(SampleRow.dataset_id) + 0 == dataset_id,
-            SampleRow.index >= blocks * BLOCK_ENTRIES,
-            SampleRow.index < log_size,
-        )
-        .group_by(col(SampleRow.fact_class_id))
-    )
-    weights: dict[int, tuple[int, int]] = {}
-    for class_id, samples, tokens in chain(session.exec(whole).all(), session.exec(rest).all()):
-        before = weights.get(class_id, (0, 0))
-        weights[class_id] = (before[0] + int(samples), before[1] + int(tokens))
+    if dataset_id is not None:
+        whole = whole.where(ClassBlock.dataset_id == dataset_id)
+        # The sum keeps databases from walking the dataset's index, which holds all blocks.
+        rest = rest.where(col(SampleRow.dataset_id) + 0 == dataset_id)
+    weights: dict[Part, tuple[int, int]] = {}
+    for query in (whole.group_by(*part), rest.group_by(*row)):
+        for dataset, class_id, samples, tokens in session.exec(query).all():
+            before = weights.get((dataset, class_id), (0, 0))
+            weights[dataset, class_id] = (before[0] + int(samples), before[1] + int(tokens))
     return weights
 
 

@@ -145,12 +145,6 @@ def start_process(plan_path: Path, *, level: Level | None = None, held: Held | N
     return handle
 
 
-def clear_end(output_dir: Path) -> None:
-    """Before a run is resumed: forget that it was cancelled, and the result of the attempt that ended."""
-    for name in (CANCEL, RESULT):
-        (output_dir / name).unlink(missing_ok=True)
-
-
 def reattach(pid: int, start_time: str, level: Level = "plain") -> Handle | None:
     """The handle of a process started by an earlier service, or None when it no longer runs."""
     return Handle(pid, start_time, level) if _start_time(pid) == start_time else None

@@ -96,7 +96,8 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_can_go_on(make_plan: Callable[
     assert status.result is not None
     assert status.result["steps"] == 1
     assert not (output / "model").exists()
-    local.clear_end(output)
+    for name in (local.CANCEL, local.RESULT):
+        (output / name).unlink(missing_ok=True)
     status = run(plan, output)
     assert status.state == "finished"
     assert status.result is not None
