@@ -15,9 +15,8 @@ from provenance.api.body import BodyLimit
 from provenance.api.errors import add_error_handlers
 from provenance.api.rendering import CONTENT_SECURITY_POLICY
 from provenance.api.routes import all_routers
-from provenance.jobs.courier import Courier
 from provenance.jobs.engine import engine
-from provenance.jobs.workflows import WORKFLOWS
+from provenance.jobs.start import start_jobs
 from provenance.resources import find_resource
 from provenance.runtime import Runtime
 
@@ -39,11 +38,9 @@ def create_app(runtime: Runtime, *, runs_jobs: bool = True) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
-        if runs_jobs:
-            await run_in_threadpool(engine.launch, runtime, WORKFLOWS)
-        else:
+        courier = await run_in_threadpool(start_jobs, runtime) if runs_jobs else None
+        if not runs_jobs:
             engine.launch_elsewhere()
-        courier = Courier(runtime) if runs_jobs else None
         yield
         if courier is not None:
             await run_in_threadpool(courier.close)

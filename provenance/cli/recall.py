@@ -146,7 +146,8 @@ def _print_recall(said: Mapping[str, Any]) -> None:
 
 
 def _print_reach(reach: Mapping[str, Any]) -> None:
-    print_line("reached: " + ", ".join(f"{count:,} {name}" for name, count in reach["counts"].items()))
+    counts = reach["counts"].items()
+    print_line("reached: " + ", ".join(f"{count:,} {name if count != 1 else name[:-1]}" for name, count in counts))
     for item in reach["releases"]:
         print_line(f"release {item['name']}@{item['version']}: {item['how']}, generation {item['generation']}")
     for item in reach["models"]:

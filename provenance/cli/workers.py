@@ -60,14 +60,12 @@ def _run_sequencer(opened: Runtime, drafts: socket.socket, is_up: IsUp) -> None:
 
 
 def _run_jobs(opened: Runtime, is_up: IsUp) -> None:
-    from provenance.jobs.courier import Courier
     from provenance.jobs.engine import engine
-    from provenance.jobs.workflows import WORKFLOWS
+    from provenance.jobs.start import start_jobs
 
     stopped = _stopped_by_signal()
     runtime = join(opened)
-    engine.launch(runtime, WORKFLOWS)
-    courier = Courier(runtime)
+    courier = start_jobs(runtime)
     is_up()
     while not stopped.wait(JOB_POLL_SECONDS):
         engine.start_accepted()

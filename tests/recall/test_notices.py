@@ -19,7 +19,10 @@ import pytest
 from pydantic import SecretStr
 
 from provenance.jobs.courier import FIRST_WAIT, LONGEST_WAIT, Courier, empty_outbox, wait_after
+from provenance.jobs.engine import engine
+from provenance.jobs.start import adopt_recalls
 from provenance.recall.addresses import check_addresses
+from provenance.recall.open import open_recall
 from tests.recall.conftest import House
 from tests.recall.test_recalls import LLAMA, URL
 
@@ -198,3 +201,24 @@ def test_waits_grow_to_an_hour() -> None:
 
 def test_an_address_is_told_once() -> None:
     assert check_addresses(["mailto:a@b.example", "mailto:a@b.example"]) == ["mailto:a@b.example"]
+
+
+def test_a_service_that_died_right_after_the_entry_does_what_the_recall_asks_when_it_is_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("provenance.recall.open.send_notices", die)
+    with pytest.raises(KeyboardInterrupt):
+        open_recall(
+            house.service.runtime, "rec_died", LLAMA, reason="a book", actor="ann", notify=["http://127.0.0.1:1/"]
+        )
+    monkeypatch.undo()
+    assert notices(house, "rec_died") == []
+    adopt_recalls(house.service.runtime)
+    engine.start("recall", "rec_died")
+    deadline = time.monotonic() + 30
+    while not notices(house, "rec_died"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
