@@ -20,6 +20,7 @@ from sqlmodel import Session, col, select
 from provenance.attestation.envelope import parse_entry
 from provenance.attestation.statement import Statement
 from provenance.errors import ProvenanceError
+from provenance.ledger.audit import MAX_GAP
 from provenance.ledger.findings import Audit
 from provenance.store.segment import count_items, read_item
 from provenance.store.tables import ContentSegment, EntrySegment
@@ -79,10 +80,18 @@ def _governance(session: Session) -> Iterator[tuple[int, Statement, bytes | None
         beside = session.exec(
             select(ContentSegment.frames, ContentSegment.count).where(ContentSegment.first_index == start)
         ).one_or_none()
-        for position in range(number):
+        for position in range(_held(frames, number)):
             found = _statement(frames, position)
             if found is not None and found.kind != "sample":
                 yield start + position, found, _content(beside, position)
+
+
+def _held(frames: bytes, promised: int) -> int:
+    """How many items to look at: a row may promise more than could ever be counted."""
+    try:
+        return min(promised, count_items(frames), MAX_GAP)
+    except struct.error:
+        return 0
 
 
 def _statement(frames: bytes, position: int) -> Statement | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, reject, settings
 from hypothesis import strategies as st
 
 from provenance.errors import ProvenanceError
@@ -133,7 +133,10 @@ class _Cell:
             return found
 
     def __enter__(self) -> _Cell:
-        self._set(self.flipped, self.rowid)
+        try:
+            self._set(self.flipped, self.rowid)
+        except sqlite3.IntegrityError:
+            reject()  # a key that another row has: no database can hold it
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,6 +175,7 @@ def _expected(cell: _Cell, table: str, column: str) -> tuple[bool, int | None]:
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 @settings(QUICK, max_examples=FEW)
 @given(row=st.integers(0, 10_000), bit=st.integers(0, 1 << 24))
+@example(row=0, bit=60)  # a count that nobody lives to count to
 def test_a_flipped_bit_in_the_log_s_tables_is_found(data: Path, table: str, column: str, row: int, bit: int) -> None:
     with _Cell(data, table, column, row, bit) as cell:
         ok, first, said = verify(data)
