@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import pytest
 from sqlmodel import select
 
 from provenance.ledger.audit import audit_log
@@ -56,7 +57,16 @@ def kill(service: ServiceProcess, name: str) -> int:
 def kill_and_see_again(service: ServiceProcess, name: str) -> None:
     """`kill -9` of one of its processes, which the parent starts again."""
     pid = kill(service, name)
-    wait_until(lambda: processes(service)[name] != pid)
+    try:
+        wait_until(lambda: processes(service)[name] != pid)
+    except AssertionError:
+        pytest.fail(f"{name} ({pid}) did not come back:\n{_list_processes(service)}\n{service.log.read_text()}")
+
+
+def _list_processes(service: ServiceProcess) -> str:
+    numbers = [str(pid) for pid in (service.process.pid if service.process else 0, *processes(service).values())]
+    command = ["ps", "-o", "pid,ppid,stat,wchan:32,etimes,args", "-p", ",".join(numbers)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @contextmanager

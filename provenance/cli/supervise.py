@@ -1,7 +1,8 @@
 """The parent of a service of several processes: forks them, starts again what dies, and ends them in order.
 
 - A child is forked from a parent that has one thread and no connection, so that it starts in the time of its own work.
-- A child that dies is started again, after a pause that doubles up to `MAX_PAUSE_SECONDS` while it does not stay.
+- A child that dies is started again, after a pause that doubles up to `MAX_PAUSE_SECONDS` while it does not stay. One that
+  never was up ends the service: what keeps it from starting would keep it the next time too.
 - Children notice the end of the parent, also by `kill -9`, by the end of a pipe, and end at once. They hold the lock of
   the data directory with it, so that no other service begins before the last of them is gone.
 - The end goes stage by stage: those who ask for entries first, then the one that writes them, which publishes.
@@ -76,8 +77,10 @@ class Supervisor:
             if self._wait(wakeup, min((each.due for each in self._children if each.pid is None), default=now + 60)):
                 return 0
             for child, status in self._reap():
-                if not self._is_announced:
-                    return max(os.waitstatus_to_exitcode(status), 1)  # whatever it was, it is no success
+                if not child.is_up:
+                    code = os.waitstatus_to_exitcode(status)
+                    _log.error("%s ended with %s before it was up; the service ends", child.name, _show(code))
+                    return max(code, 1)  # whatever it was, it is no success
                 self._plan_restart(child, status)
             if not self._is_announced and all(child.is_up for child in self._children):
                 self._is_announced = True
