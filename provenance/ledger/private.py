@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -11,8 +14,10 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from provenance.attestation.signature import PublicKey
-from provenance.errors import NotFoundError, SettingsError, UnavailableError
+from provenance.errors import FieldError, NotFoundError, ProvenanceError, SettingsError, UnavailableError
 from provenance.ledger.note import VerifierKey
+
+PIN = "PROVENANCE_KEY_PIN"
 
 
 def load_private(folder: Path, uri: str, secret: bytes) -> object:
@@ -35,14 +40,22 @@ def load_private(folder: Path, uri: str, secret: bytes) -> object:
 
 @dataclass(frozen=True)
 class RemoteSigner:
-    """A signer behind a URI of `securesystemslib`: cloud KMS, PKCS#11, Vault. The private half never comes here."""
+    """A signer behind a URI of `securesystemslib`: cloud KMS, PKCS#11, Vault. The private half never comes here.
+
+    A device that asks for a PIN gets `PROVENANCE_KEY_PIN`.
+    """
 
     public_key: PublicKey
     uri: str
 
     def sign(self, message: bytes) -> bytes:
-        """The signature over `message`, made where the key lies."""
-        return bytes.fromhex(self._signer.sign(message).signature)
+        """The signature over `message`, made where the key lies.
+
+        Raises:
+            UnavailableError: it cannot be reached, or it refuses.
+        """
+        with self._telling():
+            return bytes.fromhex(self._signer.sign(message).signature)
 
     @cached_property
     def _signer(self) -> Any:
@@ -53,10 +66,25 @@ class RemoteSigner:
         key = remote.SSlibKey.from_crypto(
             serialization.load_der_public_key(self.public_key.spki), keyid=self.public_key.keyid
         )
+        with self._telling():
+            return remote.Signer.from_priv_key_uri(self.uri, key, _read_pin)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         try:
-            return remote.Signer.from_priv_key_uri(self.uri, key)
-        except (ValueError, OSError, ImportError) as exc:
-            raise UnavailableError(f"the key {self.uri} cannot be opened: {exc}") from exc
+            yield
+        except ProvenanceError:
+            raise
+        except Exception as exc:  # each device and cloud has errors of its own
+            said = str(exc) or type(exc).__name__
+            raise UnavailableError(f"the key {self.uri} cannot be used: {said}") from exc
+
+
+def _read_pin(asked: str) -> str:
+    pin = os.environ.get(PIN)
+    if not pin:
+        raise SettingsError(f"a key asks for its {asked}", FieldError(PIN, None, f"the {asked} of the device"))
+    return pin
 
 
 @dataclass(frozen=True)

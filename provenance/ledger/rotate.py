@@ -65,6 +65,18 @@ def rotate_key(
         UnavailableError: the folder cannot be written; the old keys stay in force.
     """
     origin, records = read_index(folder)
+    ended = end_active(records, purpose, now, overlap)
+    place = _Place(folder, origin, records, open_secret(passphrase), format_moment(now))
+    return _replace(place, ended, introduce)
+
+
+def end_active(records: Sequence[KeyRecord], purpose: str, now: datetime, overlap: timedelta) -> dict[str, KeyRecord]:
+    """The active keys of `purpose` by id, as they stand once they end `overlap` from `now`.
+
+    Raises:
+        NotFoundError: no active key has this purpose.
+        ConflictError: an overlap of this purpose still goes on.
+    """
     old = [item for item in records if item.purpose == purpose and item.state == ACTIVE]
     if not old:
         known = ", ".join(sorted({item.purpose for item in records if item.state == ACTIVE}))
@@ -75,9 +87,7 @@ def rotate_key(
             FieldError("purpose", purpose, "a purpose without an overlap"),
         )
     state = ACTIVE if overlap else RETIRED
-    ended = {item.keyid: replace(item, state=state, valid_to=format_moment(now + overlap)) for item in old}
-    place = _Place(folder, origin, records, open_secret(passphrase), format_moment(now))
-    return _replace(place, ended, introduce)
+    return {item.keyid: replace(item, state=state, valid_to=format_moment(now + overlap)) for item in old}
 
 
 def revoke_key(
@@ -115,7 +125,7 @@ def revoke_key(
         item for item in records if (item.purpose, item.algorithm, item.state) == (key.purpose, key.algorithm, ACTIVE)
     ]
     if key.state != ACTIVE or len(alike) > 1:
-        _write(folder, origin, [ended if item is key else _lasting(item, alike) for item in records])
+        write_index(folder, origin, [ended if item is key else _lasting(item, alike) for item in records])
         return []
     place = _Place(folder, origin, records, open_secret(passphrase), format_moment(now))
     return _replace(place, {key.keyid: ended}, introduce)
@@ -127,7 +137,7 @@ def retire_due(folder: Path, now: datetime) -> None:
     over = format_moment(now)
     due = [item for item in records if item.state == ACTIVE and item.valid_to is not None and item.valid_to <= over]
     if due:
-        _write(folder, origin, [replace(item, state=RETIRED) if item in due else item for item in records])
+        write_index(folder, origin, [replace(item, state=RETIRED) if item in due else item for item in records])
 
 
 def _lasting(item: KeyRecord, alike: Sequence[KeyRecord]) -> KeyRecord:
@@ -154,11 +164,16 @@ def _replace(place: _Place, ended: Mapping[str, KeyRecord], introduce: Introduce
         raise UnavailableError(f"keys cannot be written to {place.folder}: {exc.strerror or exc}") from exc
     for key in made:
         introduce(key.to_public())
-    _write(place.folder, place.origin, [*(ended.get(item.keyid, item) for item in place.records), *made])
+    write_index(place.folder, place.origin, [*(ended.get(item.keyid, item) for item in place.records), *made])
     return made
 
 
-def _write(folder: Path, origin: str, records: Sequence[KeyRecord]) -> None:
+def write_index(folder: Path, origin: str, records: Sequence[KeyRecord]) -> None:
+    """Write `keys.json` anew.
+
+    Raises:
+        UnavailableError: it cannot be written; what was there stays.
+    """
     try:
         replace_file(folder / INDEX, format_index(origin, records))
     except OSError as exc:
