@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import func, text
@@ -24,18 +25,37 @@ def normal_name(reference: str) -> str:
 
 
 def find_model_node(
-    session: Session, reference: str, *, revision: str | None = None, weights: str | None = None
+    session: Session,
+    reference: str,
+    *,
+    revision: str | None = None,
+    weights: str | None = None,
+    below: int | None = None,
 ) -> LineageNode | None:
-    """The newest model of these weights, this id, or this name (of this revision, where one has it); None if unheard of."""
+    """The newest model of these weights, this id, or this name (of this revision, where one has it); None if unheard of.
+
+    With `below`, what an entry from that size on said is left out.
+    """
     newest = select(LineageNode).where(is_kind("model")).order_by(col(LineageNode.id).desc())
+    if below is not None:
+        newest = newest.where(LineageNode.entry < below)
     if weights and (row := session.exec(newest.where(LineageNode.digest == weights)).first()):
         return row
-    if row := find_by_key(session, "model", reference):
+    if row := session.exec(newest.where(LineageNode.key == reference)).first():
         return row
     named = newest.where(LineageNode.name == normal_name(reference))
     if revision and (row := session.exec(named.where(LineageNode.revision == revision)).first()):
         return row
-    return session.exec(named).first() or find_by_key(session, "name", normal_name(reference))
+    if row := session.exec(named).first():
+        return row
+    unregistered = find_by_key(session, "name", normal_name(reference))
+    return unregistered if unregistered and (below is None or unregistered.entry < below) else None
+
+
+def has_heirs(session: Session, log_size: int) -> bool:
+    """Whether any entry below `log_size` says that a model or a sample was made of another."""
+    query = "SELECT 1 FROM lineage_edge WHERE relation IN ('made', 'parent', 'same') AND entry < :size LIMIT 1"
+    return session.connection().execute(text(query), {"size": log_size}).first() is not None
 
 
 def is_kind(kind: str) -> Any:
@@ -139,6 +159,12 @@ def name_classes(session: Session) -> tuple[dict[int, str], dict[int, tuple[str,
     columns = select(FactClass.id, FactClass.digest, FactClass.teacher, FactClass.facts)  # rows, as objects cost more
     classes = {number or 0: (digest, teacher, dict(facts)) for number, digest, teacher, facts in session.exec(columns)}
     return datasets, classes
+
+
+def name_digests(session: Session, digests: Iterable[str]) -> dict[int, str]:
+    """The digests of these fact classes, by id."""
+    rows = session.exec(select(FactClass.id, FactClass.digest).where(col(FactClass.digest).in_(sorted(digests))))
+    return {number or 0: digest for number, digest in rows}
 
 
 def name_releases(session: Session) -> dict[str, str]:

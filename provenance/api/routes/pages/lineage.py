@@ -14,8 +14,8 @@ from provenance.api.views.lineage import Drawing, LineagePage, LineageRow, Shape
 from provenance.lineage.graph import Edge, Graph, Step
 from provenance.lineage.load import find_start, load_graph
 from provenance.lineage.shares import list_generations, weigh_teachers
-from provenance.lineage.taint import find_taint, mark_tainted
 from provenance.lineage.trace import Labels, check_direction, edges_between, list_rings, trace_path
+from provenance.policy.taint import find_taint, mark_tainted
 from provenance.store.recalls import load_held
 
 router = APIRouter()

@@ -7,7 +7,7 @@ told here. An exception that was used shows as lifted, with its reason, approver
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlmodel import Session
@@ -16,6 +16,7 @@ from provenance.errors import FieldError, MalformedError
 from provenance.lineage.carry import Carried, Carrier
 from provenance.lineage.graph import Graph
 from provenance.lineage.load import find_start, load_graph
+from provenance.lineage.people import People
 from provenance.lineage.shares import find_releases
 from provenance.lineage.trace import Labels
 from provenance.policy.conditions import judge_conditions
@@ -46,7 +47,7 @@ def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.d
         expected = "one thing: a model, run or release"
         raise MalformedError(f"root: expected {expected}", FieldError("root", root, expected))
     node = starts[0]
-    people = _People(session, graph)
+    people = People(session, graph)
     carrier = Carrier(
         graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
     )
@@ -68,7 +69,7 @@ def mark_tainted(
     session: Session, graph: Graph, labels: Labels, nodes: Sequence[int], catalogue: Catalogue
 ) -> dict[int, str]:
     """`direct` or `inherited` for each model, run and release among the nodes that a restriction or an unknown reached."""
-    people = _People(session, graph)
+    people = People(session, graph)
     carrier = Carrier(
         graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
     )
@@ -82,30 +83,6 @@ def mark_tainted(
         if direct:
             found[node] = "direct" if True in direct else "inherited"
     return found
-
-
-class _People:
-    """Who trained what, from the declarations that the runs name."""
-
-    def __init__(self, session: Session, graph: Graph) -> None:
-        self.session, self.graph = session, graph
-
-    def facts(self, node: int) -> Mapping[str, Any]:
-        """The declared facts of the student that a model, run or release is of; nothing where none was declared."""
-        said = self.graph.nodes[node]
-        runs = [edge.parent for edge in self.graph.edges(node, "ancestors") if edge.relation == "made"]
-        kind, key = ("run", self.graph.nodes[runs[0]].key) if runs else (said.kind, said.key)
-        if kind not in ("run", "release"):
-            return {}
-        statement = find_statement(self.session, kind, key)
-        student = statement and find_statement(self.session, "student", str(statement.predicate["student"]))
-        return student.predicate["facts"] if student else {}
-
-    def party(self, node: int) -> str | None:
-        """The developer of a model."""
-        developer = self.facts(node).get("developer")
-        name = developer.get("name") if isinstance(developer, Mapping) else None
-        return None if name in (None, "unknown") else str(name)
 
 
 def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> Iterable[dict[str, Any]]:
@@ -131,7 +108,7 @@ def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> 
             "status": status, **shared,
         }  # fmt: skip
     situation = Situation(
-        student, "publish", document.models[0] if document.models else "", by_family=carried.mode == "base",
+        student, "publish", _origin(carried, graph), by_family=carried.mode == "base",
         bar_hits=reading.stance in HITS,
     )  # fmt: skip
     asked = [condition for condition in judge_conditions(document, situation) if condition.triggered]
@@ -146,6 +123,12 @@ def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> 
         clause = fact.clause if carried.mode == "derivative" else None
         text = fact.paraphrase if carried.mode == "derivative" else f"{document.title} follows the weights"
         yield {"kind": "licence", "type": carried.mode, "clause": clause, "text": text, "status": "met", **shared}
+
+
+def _origin(carried: Carried, graph: Graph) -> str:
+    """The model that a document is about: some conditions hold for some of a licence's models."""
+    name = graph.nodes[carried.path[0]].name or ""
+    return name.partition("/")[2]
 
 
 def _list_lifts(session: Session, graph: Graph, node: int, today: dt.date) -> list[dict[str, Any]]:

@@ -11,22 +11,15 @@ from typing import Any
 import pytest
 
 from provenance.errors import MalformedError
-from provenance.lineage.taint import find_taint
+from provenance.policy.taint import find_taint
 from provenance.store.session import read_session
 from provenance.terms.catalogue import Catalogue
 from tests.lineage.story import Story
-from tests.store.logs import Log
 
 ACME = {"developer": {"name": "Acme"}, "distribution": "public-weights", "use": "commercial", "notices": []}
 ACME |= {"competes_with": ["openai"], "purpose": "general-assistant", "release_license": "MIT", "base_model": "none"}
 OTHER = {**ACME, "developer": {"name": "Other"}}
 TODAY = dt.date(2026, 11, 24)
-
-
-@pytest.fixture
-def story(sqlite_log: Log, catalogue: Catalogue) -> Story:
-    """On one database: what a document means is no matter of the engine."""
-    return Story(sqlite_log, catalogue)
 
 
 def taint(story: Story, catalogue: Catalogue, root: str) -> dict[str, Any]:
