@@ -95,31 +95,34 @@ def check_complete(session: Session) -> None:
         raise UnavailableError(f"lineage: {counted:,} of {held:,} samples are in the graph; run provenance db reindex")
 
 
-def sum_rows(session: Session) -> tuple[int, ...]:
-    """Numbers that differ where rows do, for whoever keeps a graph that was read from them."""
-    edges = (
-        "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0), coalesce(sum(tokens), 0) FROM lineage_edge"
-    )
-    nodes = "SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(entry), 0) FROM lineage_node"
-    rows = (session.connection().execute(text(query)).one() for query in (edges, nodes))
+def sum_rows(session: Session, log_size: int) -> tuple[int, ...]:
+    """Numbers that differ where what entries below `log_size` say does, for whoever keeps a graph that was read from it."""
+    edges = "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0) FROM lineage_edge WHERE entry < :size"
+    nodes = "SELECT count(*), coalesce(sum(id), 0), coalesce(sum(entry), 0) FROM lineage_node WHERE entry < :size"
+    rows = (session.connection().execute(text(query), {"size": log_size}).one() for query in (edges, nodes))
     return tuple(int(number) for row in rows for number in row)
 
 
-def load_edges(session: Session, log_size: int) -> list[Any]:
-    """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says."""
+def load_edges(session: Session, log_size: int, first: int = 0) -> list[Any]:
+    """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says; with `first`, of those
+    from it on, and of those before it that still grow.
+    """
     query = (
-        "SELECT parent, child, relation, samples, tokens FROM lineage_edge WHERE entry < :size ORDER BY parent, child"
+        "SELECT parent, child, relation, samples, tokens FROM lineage_edge WHERE entry < :size "
+        "AND (entry >= :first OR relation = 'parent') ORDER BY parent, child, relation"
     )
-    return list(session.connection().execute(text(query), {"size": log_size}))
+    return list(session.connection().execute(text(query), {"size": log_size, "first": first}))
 
 
-def load_nodes(session: Session, log_size: int) -> list[Any]:
-    """(id, kind, key, name, entry, dataset, class, samples, tokens) of every node that had begun below `log_size`."""
+def load_nodes(session: Session, log_size: int, first: int = 0) -> list[Any]:
+    """(id, kind, key, name, entry, dataset, class, samples, tokens) of every node that had begun below `log_size`; with
+    `first`, of those that began from it on, and of those before it that still grow.
+    """
     query = (
-        "SELECT id, kind, key, name, entry, dataset_id, fact_class_id, samples, tokens "
-        "FROM lineage_node WHERE entry < :size ORDER BY id"
+        "SELECT id, kind, key, name, entry, dataset_id, fact_class_id, samples, tokens FROM lineage_node "
+        "WHERE entry < :size AND (entry >= :first OR kind = 'samples') ORDER BY id"
     )
-    return list(session.connection().execute(text(query), {"size": log_size}))
+    return list(session.connection().execute(text(query), {"size": log_size, "first": first}))
 
 
 def find_node(session: Session, kind: str, key: str) -> LineageNode | None:
