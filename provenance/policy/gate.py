@@ -16,10 +16,10 @@ from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import FieldError, MalformedError
 from provenance.lineage.inherit import inherit_classes
 from provenance.policy.decide import ClassAnswer, ReleaseDecision, decide_classes
+from provenance.policy.held import find_held
 from provenance.policy.lifts import Lifts, load_lifts
 from provenance.policy.pack import Pack
 from provenance.store.index import CLASS_PREFIX
-from provenance.store.recalls import load_held
 from provenance.store.samples import ClassCount, count_classes
 from provenance.terms.catalogue import Catalogue
 
@@ -132,7 +132,7 @@ def decide_recorded(
         catalogue=catalogue,
         pack=pack,
         log_size=log_size,
-        recalls=load_held(session).classes_of(dataset, digests),
+        recalls=find_held(session, dataset, digests, log_size, catalogue),
         inheritance=inherit_classes(session, dataset, digests, log_size, catalogue),
     )
 
