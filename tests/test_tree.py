@@ -32,12 +32,12 @@ LAYERS = (
     {"verify"},
     {"terms"},
     {"capture"},
+    {"lineage"},  # before policy: what a teacher of our own carries is what its students are judged by
     {"policy"},
     {"runtime", "processes"},  # what the verbs from here on take: engine, keys, writer, catalogue, pack
     {"govern"},
     {"release"},
     {"training"},
-    {"lineage"},
     {"recall"},
     {"report"},
     {"client"},

@@ -103,7 +103,7 @@ def _ask_comparison(question: dict[str, Any]) -> dict[str, Any]:
             return said
     from datetime import UTC, datetime
 
-    from provenance.cli.local import load_in_force
+    from provenance.cli.local import inherit_local, load_in_force
     from provenance.policy.compare import compare_what_if
     from provenance.policy.decide import parse_at
 
@@ -118,6 +118,7 @@ def _ask_comparison(question: dict[str, Any]) -> dict[str, Any]:
         then=then,
         now=now,
         today=datetime.now(UTC).date(),
+        inherit=lambda known, terms_of: inherit_local(question["sample"], known, terms_of),
     )
 
 
@@ -130,13 +131,14 @@ def _with_asker(act: Callable[[Ask], None]) -> None:
 
 
 def _local_asker() -> Ask:
-    from provenance.cli.local import load_in_force, load_local_lifts
+    from provenance.cli.local import inherit_local, load_in_force, load_local_lifts
 
     force, load_lifts = load_in_force(), cache(load_local_lifts)
     from datetime import UTC, datetime
 
     from provenance.policy.decide import decide as decide_one
     from provenance.policy.decide import parse_at
+    from provenance.policy.inputs import validate_sample_facts
     from provenance.policy.known import parse_terms_day
 
     def ask(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,13 +146,16 @@ def _local_asker() -> Ask:
         day = parse_at(question.get("at")) or now
         known = load_in_force(question["known_at"], day) if question.get("known_at") else force
         held = known.lifts if question.get("known_at") else load_lifts(day)
+        terms_of = parse_terms_day(question["terms_of"], today=now) if question.get("terms_of") else None
+        validate_sample_facts(question["sample"], today=now)
         return decide_one(
             question["sample"],
             question["student"],
             action=question.get("action") or "train",
             at=question.get("at") or now,
-            terms_of=parse_terms_day(question["terms_of"], today=now) if question.get("terms_of") else None,
+            terms_of=terms_of,
             today=now,
+            inheritance=inherit_local(question["sample"], known, terms_of),
             agreements=[*(question.get("agreements") or ()), *held.agreements],
             exceptions=held.exceptions,
             catalogue=known.catalogue,

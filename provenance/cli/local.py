@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from provenance.cli.connect import local_settings
 from provenance.errors import NotFoundError, UnavailableError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from provenance.ledger.keys import KeyRecord
+    from provenance.lineage.inherited import Inheritance
     from provenance.policy.known import Known
     from provenance.policy.lifts import Lifts
     from provenance.settings import Settings
@@ -95,6 +96,17 @@ def load_local_lifts(day: date) -> Lifts:
         return Lifts()
     with read_database() as (_, session):
         return load_lifts(session, day)
+
+
+def inherit_local(sample: Mapping[str, Any], known: Known, terms_of: date | None) -> Inheritance:
+    """What the teacher that a sample names carries by the local log; nothing where there is no log."""
+    from provenance.lineage.inherit import inherit_teacher
+    from provenance.lineage.inherited import NOTHING
+
+    if known.log_size is None:
+        return NOTHING
+    with read_database() as (_, session):
+        return inherit_teacher(session, sample, known.log_size, known.catalogue, terms_of=terms_of)
 
 
 def _has_database(settings: Settings) -> bool:

@@ -32,7 +32,7 @@ def plan(source: SourceArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(said)
         return
-    print_fields({name: said[name] for name in ("source_text", "log_size", "reach_digest")})
+    print_fields({name: said[name] for name in ("source_text", "later", "log_size", "reach_digest")})
     _print_reach(said["reach"])
 
 

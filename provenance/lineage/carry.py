@@ -6,10 +6,13 @@
 - `outputs`: the text asks something of whoever trains on outputs, without calling the student a derivative. It reaches the
   student and what is built on its weights; the student's own outputs are not the licensed model's, so it stops there.
 - `unknown`: nobody can say which text binds. It is never dropped.
+
+The gate (`lineage.inherit`) and the account of what binds a model (`policy.taint`) both ask here: there is no second rule.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,7 +23,8 @@ from provenance.lineage.shares import is_trained
 from provenance.store.lineage import normal_name
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
-from provenance.terms.resolve import resolve_terms
+from provenance.terms.own import bind_outputs
+from provenance.terms.resolve import known, resolve_terms
 
 Mode = Literal["contract", "base", "derivative", "outputs", "unknown"]
 NOT_DERIVATIVE = frozenset({"no", "silent", "not-stated"})
@@ -34,28 +38,41 @@ Party = Callable[[int], str | None]
 
 @dataclass(frozen=True)
 class Carried:
-    """A document on its way: `path` are the nodes from where it began to the one that it reached."""
+    """A document on its way: `path` are the nodes from where it began to the one that it reached.
+
+    `of_another` is a contract that came with a data set of others: whoever is known to have it did not accept it.
+    """
 
     mode: Mode
     document: Document | None
     text: str
     party: str | None
     path: tuple[int, ...]
+    of_another: bool = False
 
     @property
-    def key(self) -> tuple[str, str, str | None]:
+    def key(self) -> Key:
         """What it is, whichever way it took."""
-        return self.mode, self.document.id if self.document else self.text, self.party
+        return self.mode, self.document.id if self.document else self.text, self.party, self.of_another
 
 
-Held = dict[tuple[str, str, str | None], Carried]
+Key = tuple[str, str, str | None, bool]
+Held = dict[Key, Carried]
+
+
+def reaches_party(party: str | None, developer: str | None) -> bool:
+    """Whether a contract that `party` accepted reaches what `developer` trains; unknown is never dropped."""
+    return developer is None or party is None or normal_name(developer) == normal_name(party)
 
 
 class Carrier:
     """Carries documents down the ancestors of some nodes, parents first."""
 
-    def __init__(self, graph: Graph, catalogue: Catalogue, facts: Facts, party: Party) -> None:
-        self.graph, self.catalogue, self.facts, self.party = graph, catalogue, facts, party
+    def __init__(
+        self, graph: Graph, catalogue: Catalogue, facts: Facts, party: Party, *, terms_of: dt.date | None = None
+    ) -> None:
+        """`terms_of` asks for the terms of another day instead of the samples' own."""
+        self.graph, self.catalogue, self.facts, self.party, self.terms_of = graph, catalogue, facts, party, terms_of
         self.held: dict[int, Held] = {}
 
     def carry(self, starts: Iterable[int]) -> None:
@@ -67,16 +84,21 @@ class Carrier:
             text = "a ring of claims: what is inherited in it cannot be said"
             self.held[node] = {
                 **self._collect(node),
-                ("unknown", text, None): Carried("unknown", None, text, None, (node,)),
+                ("unknown", text, None, False): Carried("unknown", None, text, None, (node,)),
             }
+
+    def receive(self, edges: Iterable[Edge]) -> Held:
+        """What comes along these edges from parents that were carried; paths end at the child."""
+        held: Held = {}
+        for edge in edges:
+            for carried in self.held.get(edge.parent, {}).values():
+                if (step := self._pass(edge, carried)) is not None:
+                    _keep(held, replace(step, path=(*step.path, edge.child)))
+        return held
 
     def _collect(self, node: int) -> Held:
         kind = self.graph.nodes[node].kind
-        held: Held = {}
-        for edge in self.graph.edges(node, "ancestors"):
-            for carried in self.held.get(edge.parent, {}).values():
-                if (step := self._pass(edge, carried)) is not None:
-                    _keep(held, replace(step, path=(*step.path, node)))
+        held = self.receive(self.graph.edges(node, "ancestors"))
         begun = self._begin_samples(node) if kind == "samples" else self._begin_model(node)
         for carried in begun:
             _keep(held, carried)
@@ -87,7 +109,7 @@ class Carrier:
         if edge.relation == "generated":
             return self._pass_outputs(edge, carried)
         if edge.relation == "made" and carried.mode == "contract":
-            return self._stay_with_party(edge.child, carried)
+            return carried if reaches_party(carried.party, self.party(edge.child)) else None
         return carried
 
     def _pass_outputs(self, edge: Edge, carried: Carried) -> Carried | None:
@@ -97,40 +119,33 @@ class Carrier:
             return _of_outputs(carried)
         return None if carried.mode == "outputs" else carried
 
-    def _stay_with_party(self, model: int, carried: Carried) -> Carried | None:
-        developer = self.party(model)
-        if developer is None or carried.party is None:
-            return carried
-        return carried if normal_name(developer) == normal_name(carried.party) else None
-
     def _is_known_by_lineage(self, model: int) -> bool:
         """Whether what a model carries comes from how it was made, rather than from its provider's terms."""
         return any(edge.relation in ("made", "parent", "same") for edge in self.graph.edges(model, "ancestors"))
 
     def _begin_samples(self, node: int) -> Iterable[Carried]:
         facts = self.facts(node)
-        binding = resolve_terms(facts, self.catalogue)
         holder = (facts.get("account") or {}).get("holder")
         teachers = [e.parent for e in self.graph.edges(node, "ancestors") if e.relation == "generated"]
+        trained_here = any(is_trained_here(self.graph, teacher) for teacher in teachers)
+        binding = bind_outputs(facts, self.catalogue, trained_here=trained_here, at=self.terms_of)
         path = (teachers[0], node) if teachers else (node,)
-        if not binding.documents and any(self._was_trained(teacher) for teacher in teachers):
-            return  # a model of this log has no terms of a provider: what binds it is what it carries
         for miss in binding.unmatched:
             yield Carried("unknown", None, miss.text, None, path)
-        for document in binding.documents:
-            if document.route == "licence":
-                yield _of_outputs(Carried("base", document, "", None, path))
-            else:
-                yield Carried("contract", document, "", holder, path)
-
-    def _was_trained(self, model: int) -> bool:
-        above = [edge.parent for edge in self.graph.edges(model, "ancestors") if edge.relation == "same"]
-        return any(is_trained(self.graph, item) for item in (model, *above))
+        for bound in binding.bound:
+            if bound.choice.gap:
+                text = f"which text of {bound.choice.series} held on the day of these samples is not known"
+                yield Carried("unknown", None, text, None, path)
+            for document in bound.choice.candidates:
+                if document.route == "licence":
+                    yield _of_outputs(Carried("base", document, "", None, path))
+                else:
+                    yield Carried("contract", document, "", known(holder), path, of_another=bound.of_another)
 
     def _begin_model(self, node: int) -> Iterable[Carried]:
         """The licence of a model whose weights somebody builds on."""
         said = self.graph.nodes[node]
-        if said.kind not in ("model", "name") or said.name is None or self._was_trained(node):
+        if said.kind not in ("model", "name") or said.name is None or is_trained_here(self.graph, node):
             return
         if not any(edge.relation in ("base", "parent", "same") for edge in self.graph.edges(node, "descendants")):
             return
@@ -140,6 +155,12 @@ class Carrier:
             yield Carried("base", document, "", None, (node,))
         if not binding.documents:
             yield Carried("unknown", None, f"no licence of {said.name} is on record", None, (node,))
+
+
+def is_trained_here(graph: Graph, model: int) -> bool:
+    """Whether a run of this log made the model, or the one that was registered later under its name."""
+    above = [edge.parent for edge in graph.edges(model, "ancestors") if edge.relation == "same"]
+    return any(is_trained(graph, item) for item in (model, *above))
 
 
 def _of_outputs(carried: Carried) -> Carried:

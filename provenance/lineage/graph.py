@@ -91,9 +91,13 @@ class Graph:
         return self.find_rings()
 
     def find_rings(self) -> list[list[int]]:
-        """Every set of nodes that are each other's ancestors (Tarjan's components), smallest id first."""
+        """Every set of nodes that are each other's ancestors (Tarjan's components), smallest id first.
+
+        Ids are given in the order of entries, so a ring has an edge that leads back to an earlier one: only from there is sought.
+        """
         search = _Tarjan(self)
-        for node in self.nodes:
+        backward = (edge.child for edges in self.children.values() for edge in edges if edge.child <= edge.parent)
+        for node in sorted(set(backward)):
             if node not in search.number:
                 search.run(node)
         rings = [sorted(ring) for ring in search.rings if len(ring) > 1 or self._loops(ring[0])]
@@ -152,11 +156,28 @@ class _Tarjan:
 
 def build_graph(nodes: Iterable[Node], edges: Iterable[Edge]) -> Graph:
     """A graph of these nodes and of the edges whose both ends are among them."""
-    held = {node.id: node for node in nodes}
-    children: dict[int, list[Edge]] = {}
-    parents: dict[int, list[Edge]] = {}
+    return extend_graph(Graph({}, {}, {}), nodes, edges)
+
+
+def extend_graph(before: Graph, nodes: Iterable[Node], edges: Iterable[Edge]) -> Graph:
+    """The graph with these nodes and edges more; what it had is replaced by what comes under the same id or ends.
+
+    It is the same as if it had been built of all at once. `before` stays as it is: others may be walking it.
+    """
+    held = {**before.nodes, **{node.id: node for node in nodes}}
+    added: dict[int, list[Edge]] = {}
+    above: dict[int, list[Edge]] = {}
     for edge in edges:
         if edge.parent in held and edge.child in held:
-            children.setdefault(edge.parent, []).append(edge)
-            parents.setdefault(edge.child, []).append(edge)
+            added.setdefault(edge.parent, []).append(edge)
+            above.setdefault(edge.child, []).append(edge)
+    children = {**before.children, **{node: _merge(before.children.get(node), new) for node, new in added.items()}}
+    parents = {**before.parents, **{node: _merge(before.parents.get(node), new) for node, new in above.items()}}
     return Graph(held, children, parents)
+
+
+def _merge(before: Sequence[Edge] | None, new: Sequence[Edge]) -> Sequence[Edge]:
+    if before is None:
+        return sorted(new, key=lambda edge: edge[:3])
+    found = {edge[:3]: edge for edge in (*before, *new)}
+    return [found[key] for key in sorted(found)]

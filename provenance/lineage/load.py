@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from itertools import starmap
 from threading import Lock
+from typing import NamedTuple
 
 from sqlmodel import Session
 
 from provenance.errors import FieldError, MalformedError, NotFoundError
-from provenance.lineage.graph import Edge, Graph, Node, build_graph
+from provenance.lineage.graph import Edge, Graph, Node, build_graph, extend_graph
 from provenance.store import lineage as store
 from provenance.store.log import get_head
 
@@ -23,32 +24,57 @@ EXPECTED = (
     "dataset:NAME or source:REF"
 )
 MAX_REFERENCE = 400
-KEPT = 2  # graphs: the same log, the same rows, the same graph
-_kept: dict[tuple[object, ...], Graph] = {}
+KEPT = 4  # graphs, the newest used ones
+
+
+class _Kept(NamedTuple):
+    """A graph with what it was read from: `sums` hold as long as nobody made the index again in another way."""
+
+    log: str
+    size: int
+    sums: tuple[int, ...]
+    graph: Graph
+
+
+_kept: list[_Kept] = []
 _keeping = Lock()
 
 
 def load_graph(session: Session, log_size: int | None = None) -> Graph:
     """The graph that the entries below `log_size` say; all of them by default.
 
+    Entries are only ever added, so a graph that was read before is carried on: only what they added is read.
+
     Raises:
         UnavailableError: the index is older than the graph's tables.
     """
     store.check_complete(session)
-    head = get_head(session)
-    size = head.size if log_size is None else log_size
-    key = (str(session.get_bind().engine.url), head.size, head.root, size, *store.sum_rows(session))
-    with _keeping:
-        kept = _kept.get(key)
-    if kept is not None:
-        return kept
-    nodes = starmap(Node, store.load_nodes(session, size))
-    graph = build_graph(nodes, starmap(Edge, store.load_edges(session, size)))
-    with _keeping:
-        while len(_kept) >= KEPT:
-            del _kept[next(iter(_kept))]
-        _kept[key] = graph
+    size = get_head(session).size if log_size is None else log_size
+    log = str(session.get_bind().engine.url)
+    before = _find_kept(session, log, size)
+    first = before.size if before else 0
+    nodes = starmap(Node, store.load_nodes(session, size, first))
+    edges = starmap(Edge, store.load_edges(session, size, first))
+    graph = extend_graph(before.graph, nodes, edges) if before else build_graph(nodes, edges)
+    sums = before.sums if before and before.size == size else store.sum_rows(session, size)
+    _keep(_Kept(log, size, sums, graph), before)
     return graph
+
+
+def _find_kept(session: Session, log: str, size: int) -> _Kept | None:
+    """The largest graph of this log that is still true and does not go beyond `size`."""
+    with _keeping:
+        held = [item for item in _kept if item.log == log and item.size <= size]
+    for item in sorted(held, key=lambda item: -item.size):
+        if store.sum_rows(session, item.size) == item.sums:
+            return item
+    return None
+
+
+def _keep(item: _Kept, before: _Kept | None) -> None:
+    with _keeping:
+        others = [held for held in _kept if held is not before and (held.log, held.size) != (item.log, item.size)]
+        _kept[:] = [*others, item][-KEPT:]
 
 
 def find_start(session: Session, reference: str, graph: Graph | None = None) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from provenance.lineage.inherited import NOTHING, Inheritance
 from provenance.policy.judge import Outcome
 from provenance.policy.pack import Pack
 from provenance.terms.catalogue import Catalogue
@@ -18,6 +19,7 @@ def format_answer(
     sample: Mapping[str, Any],
     remedies: Sequence[Mapping[str, Any]],
     *,
+    inheritance: Inheritance = NOTHING,
     catalogue: Catalogue,
     pack: Pack,
     log_size: int | None,
@@ -36,6 +38,8 @@ def format_answer(
         "log_size": log_size,
         "not_legal_advice": True,
     }
+    if inheritance != NOTHING:
+        answer["inherited"] = inheritance.to_json()
     if outcome.agreements:
         answer["agreements"] = list(dict.fromkeys(outcome.agreements))
     if outcome.exceptions:

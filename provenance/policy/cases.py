@@ -3,6 +3,7 @@
 - `students.yaml` holds named students; a case takes one and writes only what differs.
 - A case that expects nothing but a verdict still pins the verdict; `rule`, `document`, `clause` pin one reason,
   `documents` all that bind, `conditions` statuses, `unknown` the facts that are missing, `remedy` an offered change.
+- `inherited` is what a teacher that was trained here carries (`lineage.inherited.parse_inheritance`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance.errors import MalformedError, PolicyDocumentError
+from provenance.lineage.inherited import parse_inheritance
 from provenance.policy.decide import decide
 from provenance.policy.judge import OWN_RULES
 from provenance.policy.pack import Pack
@@ -24,7 +26,7 @@ from provenance.terms.days import parse_day
 from provenance.terms.yaml_file import read_yaml
 
 STUDENTS_FILE = "students.yaml"
-_CASE_FIELDS = frozenset({"name", "sample", "student", "action", "at", "agreements", "expect"})
+_CASE_FIELDS = frozenset({"name", "sample", "student", "action", "at", "agreements", "inherited", "expect"})
 _EXPECT_FIELDS = frozenset(
     {"verdict", "rule", "document", "clause", "route", "documents", "conditions", "unknown", "remedy"}
 )
@@ -43,6 +45,7 @@ class PolicyCase:
     action: str
     at: dt.date | None
     agreements: Sequence[Mapping[str, Any]]
+    inherited: Mapping[str, Any]
     expect: Mapping[str, Any]
 
 
@@ -99,7 +102,7 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
     strange = sorted({*item} - _CASE_FIELDS)
     if strange:
         raise PolicyDocumentError(f"{file}, case {name!r}: {strange[0]!r} is not a field of a case")
-    for part in ("sample", "student", "expect"):
+    for part in ("sample", "student", "expect", "inherited"):
         if not isinstance(item.get(part) or {}, Mapping):
             raise PolicyDocumentError(f"{file}, case {name!r}: {part} is {item[part]!r:.80}, expected an object")
     expect = item.get("expect") or {}
@@ -118,6 +121,7 @@ def _parse_case(file: str, item: Any, students: Mapping[str, Mapping[str, Any]])
         action=item.get("action", "train"),
         at=_day(file, name, item["at"]) if item.get("at") else None,
         agreements=item.get("agreements", ()),
+        inherited=item.get("inherited") or {},
         expect=expect,
     )
 
@@ -161,6 +165,7 @@ def run_case(case: PolicyCase, catalogue: Catalogue, pack: Pack) -> CaseResult:
             action=case.action,
             at=case.at,
             agreements=case.agreements,
+            inheritance=parse_inheritance(case.inherited, catalogue),
             catalogue=catalogue,
             pack=pack,
             remedies="remedy" in case.expect,

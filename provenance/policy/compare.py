@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from provenance.lineage.inherited import NOTHING, Inheritance
 from provenance.policy.decide import decide
 from provenance.policy.known import Known
 
@@ -24,8 +25,12 @@ def compare_what_if(
     then: Known,
     now: Known,
     today: date,
+    inherit: Callable[[Known, date | None], Inheritance] = lambda _, __: NOTHING,
 ) -> dict[str, Any]:
-    """One what-if from three standpoints: with what was known then, with what is known now, and by the terms of today."""
+    """One what-if from three standpoints: with what was known then, with what is known now, and by the terms of today.
+
+    `inherit` says what the sample's teacher carries, by what is known and the terms of a day (None: of theirs).
+    """
     chosen = ((then, None), (now, None), (now, today))
     answers = {
         name: decide(
@@ -37,6 +42,7 @@ def compare_what_if(
             today=today,
             agreements=[*agreements, *known.lifts.agreements],
             exceptions=known.lifts.exceptions,
+            inheritance=inherit(known, terms_of),
             catalogue=known.catalogue,
             pack=known.pack,
             log_size=known.log_size,

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from provenance.errors import FieldError, MalformedError
+from provenance.lineage.inherited import NOTHING, Inheritance
 from provenance.policy.answer import format_answer
 from provenance.policy.exception import PolicyException, list_covering
 from provenance.policy.inputs import validate_action, validate_agreement, validate_sample_facts, validate_student
@@ -36,6 +37,7 @@ def decide(
     terms_of: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
     exceptions: Sequence[PolicyException] = (),
+    inheritance: Inheritance = NOTHING,
     catalogue: Catalogue,
     pack: Pack,
     today: dt.date | None = None,
@@ -48,6 +50,7 @@ def decide(
         at: the day for which is decided; agreements must be valid on it, and without it no exception lifts anything. The
             terms stay those of the sample's day.
         terms_of: judge by the terms of this day instead; the sample is taken as if it had been made, or its copy got, then.
+        inheritance: what the sample carries beside the terms of its own day (`lineage.inherit`).
         exceptions: those on record. One that is scoped to fact classes lifts nothing here: a sample of a what-if is in none.
         today: with it (or else `at`), a sample from the future is refused; nothing here reads a clock.
     Raises:
@@ -69,6 +72,7 @@ def decide(
             terms_of=terms_of,
             agreements=offered,
             exceptions=covering,
+            inheritance=inheritance,
             catalogue=catalogue,
             pack=pack,
         )
@@ -80,13 +84,16 @@ def decide(
     def versions() -> Iterator[tuple[Change, Judge]]:
         for version in other_versions(sample, catalogue):
             found = judge(
-                version.sample, student, action, at=day, agreements=agreements, catalogue=catalogue, pack=pack
-            )
+                version.sample, student, action, at=day, agreements=agreements, inheritance=inheritance,
+                catalogue=catalogue, pack=pack,
+            )  # fmt: skip
             yield Change(version.change, version.text), Judge(found.verdict, found.left)
 
     outcome = judge_one(student, ())
     offered = find_remedies(sample, student, action, outcome, again, at=day, versions=versions()) if remedies else []
-    return format_answer(outcome, sample, offered, catalogue=catalogue, pack=pack, log_size=log_size)
+    return format_answer(
+        outcome, sample, offered, inheritance=inheritance, catalogue=catalogue, pack=pack, log_size=log_size
+    )
 
 
 @dataclass(frozen=True)
@@ -144,11 +151,13 @@ def decide_classes(
     pack: Pack,
     log_size: int | None = None,
     recalls: Mapping[str, str] = MappingProxyType({}),
+    inheritance: Mapping[str, Inheritance] = MappingProxyType({}),
     remedies: bool = True,
 ) -> ReleaseDecision:
     """Decide over fact classes `(digest, facts, samples, tokens)` of `dataset`; no class at all is `review`.
 
-    `recalls` says which recall holds a class back, by its digest: whatever the rules say of it, the verdict is `deny`.
+    `inheritance` says what a class carries beside the terms of its own day, by its digest. `recalls` says which recall
+    holds a class back, by its digest: whatever the rules say of it, the verdict is `deny`.
     """
     day = parse_at(at)
     validate_action(action)
@@ -169,6 +178,7 @@ def decide_classes(
             terms_of=terms_of,
             agreements=offered,
             exceptions=covering,
+            inheritance=inheritance.get(digest, NOTHING),
             catalogue=catalogue,
             pack=pack,
         )
@@ -211,7 +221,13 @@ def decide_classes(
             samples,
             tokens,
             format_answer(
-                outcome, facts, own(digest, facts, outcome), catalogue=catalogue, pack=pack, log_size=log_size
+                outcome,
+                facts,
+                own(digest, facts, outcome),
+                inheritance=inheritance.get(digest, NOTHING),
+                catalogue=catalogue,
+                pack=pack,
+                log_size=log_size,
             ),
         )
         for (digest, facts, samples, tokens), outcome in zip(classes, outcomes, strict=True)

@@ -7,7 +7,6 @@ a decision can name document, clause, route and the values that it turned on.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,9 +14,11 @@ from typing import Any
 from provenance.policy.conditions import USE_LIMITS, judge_conditions
 from provenance.policy.limits import developer_excluded
 from provenance.policy.reach import HITS, LEAVES_OPEN, Reading, is_built_on, read_document
+from provenance.policy.record import read_record
 from provenance.policy.situation import Situation
 from provenance.policy.student import Student
 from provenance.policy.verdict import ConditionStatus, Finding
+from provenance.store.lineage import normal_name
 from provenance.terms.agreement import Agreement, agreement_covers
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
@@ -30,6 +31,9 @@ DOCUMENT_FACTS = (
     "no_rights_here", "no_rights_unclear",
 )  # fmt: skip
 WEIGHTS_FACTS = ("weights_not_held", "weights_no_permission")  # of action `distill` alone
+OWN_FACTS = (
+    "own_model",
+)  # of teachers that were trained here alone, so that a pack of before them stands for all others
 _STANCE_FACTS = {
     "permits-stated": "permits_stated",
     "permits-exception": "permits_exception",
@@ -42,18 +46,9 @@ _STANCE_FACTS = {
     "bar-unverified": "bar_unverified",
     "bar-unclear": "bar_unclear",
 }
-_OPEN_LICENCE = re.compile(
-    r"(cc0|cc-by|pddl|odc-by|odbl|apache|mit\b|bsd|isc|unlicense|public.domain|llama|gemma|qwen|openrail)"
-)
-_RESTRICTED_LICENCE = re.compile(r"(-nc\b|-nc-|non-?commercial|research|-nd\b|-nd-)")
-SCAN_TEXTS = {
-    "personal_data": "a scan found personal data",
-    "memorisation": "a scan found text that repeats a protected work",
-    "bulk_us_sensitive": "a scan found bulk sensitive US personal data",
-    "quality": "a quality check failed",
-    "dropped_ai_label": "a label of generated content was dropped",
-    "listed_party": "screening found a listed party",
-}
+
+
+_Read = tuple[Bound, Reading]
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class Facts:
 
     def to_cedar(self) -> dict[str, Any]:
         """The attributes of the fact class, as the Cedar schema types them."""
-        asked = [name for name in WEIGHTS_FACTS if name in self.findings]
+        asked = [name for name in (*WEIGHTS_FACTS, *OWN_FACTS) if name in self.findings]
         sets = {name: _labels(self.findings.get(name, ())) for name in (*DOCUMENT_FACTS, *asked)}
         by_status = {
             "unmet": sorted({c.type for c in self.conditions if c.status == "unmet"}),
@@ -114,30 +109,38 @@ def compute_facts(
     case: Case, binding: Binding, chosen: Sequence[tuple[Bound, Document]], catalogue: Catalogue
 ) -> Facts:
     """The facts of a case if exactly the chosen candidates bind."""
-    facts = Facts(documents=[document for _, document in chosen])
+    facts = Facts(documents=list({document.id: document for _, document in chosen}.values()))
     _add_unmatched(facts, case, binding, catalogue)
     readings = _read_all(facts, case, binding, chosen, catalogue)
     _add_readings(facts, case, readings)
     _add_gaps(facts, case, binding, chosen, catalogue)
     _add_record(facts, case, binding)
+    _add_own_model(facts, case, binding, catalogue)
     return facts
 
 
-def find_agreement(case: Case, binding: Binding, provider: str, catalogue: Catalogue) -> Agreement | None:
-    """The first agreement with this provider that names the use, in the order given."""
+def find_agreement(
+    case: Case, binding: Binding, provider: str, catalogue: Catalogue, *, origin: str | None = None
+) -> Agreement | None:
+    """The first agreement with this provider that names the use, in the order given; of what was inherited it may name
+    the model of its `origin` as well as the teacher.
+    """
     student = case.student
     for agreement in case.agreements:
         known_as = catalogue.find_provider(agreement.provider)
-        partner = known_as.name if known_as else agreement.provider
-        covered = partner == provider and agreement_covers(
-            agreement,
-            providers=frozenset({agreement.provider}),
-            model=binding.model,
-            route=binding.route,
-            action=case.action,
-            developer=student.developer,
-            student=student.name,
-            days=(binding.day, *((case.at,) if case.at else ())),
+        partner = known_as.name if known_as else normal_name(agreement.provider)
+        covered = partner == provider and any(
+            agreement_covers(
+                agreement,
+                providers=frozenset({agreement.provider}),
+                model=model,
+                route=binding.route,
+                action=case.action,
+                developer=student.developer,
+                student=student.name,
+                days=(binding.day, *((case.at,) if case.at else ())),
+            )
+            for model in ((binding.model,) if origin is None else (binding.model, origin))
         )
         if covered:
             return agreement
@@ -166,43 +169,56 @@ def _add_agreement(facts: Facts, agreement: Agreement, document: Document | None
 
 def _read_all(
     facts: Facts, case: Case, binding: Binding, chosen: Sequence[tuple[Bound, Document]], catalogue: Catalogue
-) -> list[Reading]:
+) -> list[_Read]:
     """Read every document that binds the student; agreements and contracts of others are set apart here."""
-    readings = []
+    readings: list[_Read] = []
     for bound, document in chosen:
-        agreement = find_agreement(case, binding, document.provider, catalogue)
+        agreement = find_agreement(case, binding, document.provider, catalogue, origin=bound.origin)
         if agreement is not None:
             _add_agreement(facts, agreement, document)
-            _add_conditions(facts, case, document, agreed=True)
+            _add_conditions(facts, case, bound, document, agreed=True)
         elif bound.of_another:
             text = f"{document.title}: {bound.why}"
             facts.add("of_another", Finding(document.id, document.training.clause, document.route, text))
         else:
-            readings.append(read_document(document, case.student))
+            reading = read_document(document, case.student)
+            readings.append((bound, replace(reading, finding=_tell_way(reading.finding, bound))))
     return readings
 
 
-def _add_readings(facts: Facts, case: Case, readings: Sequence[Reading]) -> None:
+def _tell_way(finding: Finding, bound: Bound) -> Finding:
+    """The finding with the models through which its document came."""
+    if not bound.path:
+        return finding
+    text = f"{finding.text}, carried by {bound.way}"
+    return replace(finding, text=text, facts={**finding.facts, "carried_by": bound.way})
+
+
+def _add_readings(facts: Facts, case: Case, read: Sequence[_Read]) -> None:
     """Put each reading under its fact; within one provider a bar beside a text that leaves the use open is a conflict."""
-    for provider in dict.fromkeys(reading.document.provider for reading in readings):
-        group = [reading for reading in readings if reading.document.provider == provider]
-        barred = [reading for reading in group if reading.stance in HITS]
-        left_open = [r for r in group if r.stance in LEAVES_OPEN or r.spares or r.stance == "bar-unclear"]
+    for provider in dict.fromkeys(reading.document.provider for _, reading in read):
+        group = [(bound, reading) for bound, reading in read if reading.document.provider == provider]
+        barred = [reading for _, reading in group if reading.stance in HITS]
+        left_open = [r for _, r in group if r.stance in LEAVES_OPEN or r.spares or r.stance == "bar-unclear"]
         # What the unclear ones turn on may end the conflict: if they bar as well, all do.
-        needs = tuple(dict.fromkeys(n for r in group if r.stance == "bar-unclear" for n in r.finding.needs))
+        needs = tuple(dict.fromkeys(n for _, r in group if r.stance == "bar-unclear" for n in r.finding.needs))
         conflict = bool(barred and left_open)
-        for reading in group:
-            _add_reading(facts, case, reading, conflict=conflict and reading.stance != "bar-unclear", needs=needs)
-            _add_conditions(facts, case, reading.document, reading=reading)
+        for bound, reading in group:
+            doubt = needs if conflict and reading.stance != "bar-unclear" else None
+            _add_reading(facts, case, bound, reading, doubt)
+            _add_conditions(facts, case, bound, reading.document, reading=reading)
 
 
-def _add_reading(facts: Facts, case: Case, reading: Reading, *, conflict: bool, needs: tuple[str, ...]) -> None:
+def _add_reading(facts: Facts, case: Case, bound: Bound, reading: Reading, doubt: tuple[str, ...] | None) -> None:
+    """`doubt` is given where documents of the provider disagree: the facts that may end it."""
     document, finding = reading.document, reading.finding
-    if conflict and (reading.stance in HITS or reading.stance in LEAVES_OPEN or reading.spares):
-        facts.add("conflicting", replace(finding, needs=(*finding.needs, *needs)))
+    if doubt is not None and (reading.stance in HITS or reading.stance in LEAVES_OPEN or reading.spares):
+        facts.add("conflicting", replace(finding, needs=(*finding.needs, *doubt)))
     elif document.kind == "guidance":
         return  # A help page weighs below a contract: it can contradict one, never permit or bar on its own.
-    elif document.route == "contract" and reading.stance in LEAVES_OPEN and not (own := _own_account(case)).value:
+    elif (
+        document.route == "contract" and reading.stance in LEAVES_OPEN and not (own := _own_account(case, bound)).value
+    ):
         facts.add("others_account", _with(finding, own))
     else:
         facts.add(_STANCE_FACTS[reading.stance], finding)
@@ -216,13 +232,18 @@ class _Account:
     needs: tuple[str, ...]
 
 
-def _own_account(case: Case) -> _Account:
-    """Whether the account is shown to be the developer's own; not known is not shown."""
+def _own_account(case: Case, bound: Bound) -> _Account:
+    """Whether the account is shown to be the developer's own, be it the one of an earlier generation; not known is not shown."""
     account = known(case.sample.get("account")) or {}
-    holder, developer = known(account.get("holder")), case.student.developer
+    holder, developer = bound.party if bound.path else known(account.get("holder")), case.student.developer
     needs = (*(() if holder else ("account.holder",)), *(() if developer else ("developer.name",)))
-    same = bool(holder and developer and holder.strip().casefold() == developer.strip().casefold())
+    same = bool(holder and developer and _is_one_party(holder, developer))
     return _Account(same, holder or "unknown", developer or "unknown", needs)
+
+
+def _is_one_party(one: str, other: str) -> bool:
+    """Whether two names are certainly one party's: a permission asks for more than a bar, which reaches like spellings too."""
+    return one.strip().casefold() == other.strip().casefold()
 
 
 def _with(finding: Finding, account: _Account) -> Finding:
@@ -232,9 +253,15 @@ def _with(finding: Finding, account: _Account) -> Finding:
 
 
 def _add_conditions(
-    facts: Facts, case: Case, document: Document, *, reading: Reading | None = None, agreed: bool = False
+    facts: Facts,
+    case: Case,
+    bound: Bound,
+    document: Document,
+    *,
+    reading: Reading | None = None,
+    agreed: bool = False,
 ) -> None:
-    model = str(known((case.sample.get("teacher") or {}).get("model")) or "")
+    model = bound.origin or str(known((case.sample.get("teacher") or {}).get("model")) or "")
     situation = Situation(
         student=case.student,
         action=case.action,
@@ -243,7 +270,7 @@ def _add_conditions(
         bar_hits=bool(reading and reading.stance in HITS),
         agreed=agreed,
     )
-    judged = judge_conditions(document, situation)
+    judged = [replace(status, carried_by=bound.way or None) for status in judge_conditions(document, situation)]
     facts.conditions.extend(judged)
     if agreed:
         return
@@ -279,7 +306,7 @@ def _add_gaps(
     facts: Facts, case: Case, binding: Binding, chosen: Sequence[tuple[Bound, Document]], catalogue: Catalogue
 ) -> None:
     for bound, document in chosen:
-        if not bound.choice.gap or find_agreement(case, binding, document.provider, catalogue):
+        if not bound.choice.gap or find_agreement(case, binding, document.provider, catalogue, origin=bound.origin):
             continue
         day = binding.day.isoformat() if binding.day else "a day that is not known"
         text = f"{document.title} ({document.effective_from} to {document.effective_to or 'now'}) may not have held on {day}"
@@ -288,56 +315,24 @@ def _add_gaps(
 
 
 def _add_record(facts: Facts, case: Case, binding: Binding) -> None:
-    """Facts of the record itself: licences of data set and prompts, evidence grade, scans."""
-    source = _licence_state(_licence(case.sample, "source_dataset"), case.student)
-    prompts = _licence_state(_licence(case.sample, "prompt_origin"), case.student)
-    dataset = binding.route == "dataset"
-    facts.values = {
-        "route": binding.route,
-        "source_licence": source if dataset else "none",
-        "prompt_licence": "not-recorded" if prompts == "unknown" else prompts,
-        "evidence": str(known(case.sample.get("evidence")) or "not-recorded"),
-    }
-    scans = known(case.sample.get("scans")) or {}
-    facts.scans = [name for name, result in scans.items() if result == "found"]
-    _explain_record(facts, case, dataset=dataset)
+    record = read_record(case.sample, case.student, binding.route)
+    facts.values, facts.scans = record.values, record.scans
+    for name, finding in record.findings:
+        facts.add(name, finding)
 
 
-def _explain_record(facts: Facts, case: Case, *, dataset: bool) -> None:
-    use = case.student.use or "unknown"
-    if dataset and facts.values["source_licence"] in ("restricted", "unknown"):
-        licence = _licence(case.sample, "source_dataset")
-        needs = ("source_dataset.license",) if licence is None else (("use",) if case.student.use is None else ())
-        text = f"the data set is claimed to be under {licence or 'a licence that is not known'}"
-        shown = {"source_dataset.license": licence or "unknown", "use": use}
-        facts.add("source_licence", Finding(None, None, "copyright", text, shown, needs))
-    if facts.values["prompt_licence"] == "restricted":
-        licence = _licence(case.sample, "prompt_origin")
-        text, shown = f"the prompts are under {licence}", {"prompt_origin.license": str(licence), "use": use}
-        needs = ("use",) if case.student.use is None else ()
-        facts.add("prompt_licence", Finding(None, None, "copyright", text, shown, needs))
-    for name in facts.scans:
-        facts.add("scans", Finding(None, None, "policy", SCAN_TEXTS[name], {"scan": name}))
-    grade = facts.values["evidence"]
-    facts.add("evidence", Finding(None, None, "policy", f"the evidence grade is {grade}", {"evidence": grade}))
-    student = case.student
-    shown = {
-        "developer.country": student.country or "unknown",
-        "developer.ultimate_parent_country": student.parent_country or "unknown",
-        "training.hardware": student.hardware or "unknown",
-    }
-    facts.add("export", Finding(None, None, "statute", "to be screened before training", shown))
-
-
-def _licence(sample: Mapping[str, Any], name: str) -> str | None:
-    found = known((known(sample.get(name)) or {}).get("license"))
-    return str(found) if found else None
-
-
-def _licence_state(licence: str | None, student: Student) -> str:
-    """What a claimed licence says to this use; a tag can restrict, it can never clear the terms behind it."""
-    text = (licence or "").lower()
-    if _RESTRICTED_LICENCE.search(text):
-        no_derivatives = re.search(r"-nd\b|-nd-", text) is not None
-        return "restricted" if student.use != "research" or no_derivatives else "open"
-    return "open" if _OPEN_LICENCE.search(text) else "unknown"
+def _add_own_model(facts: Facts, case: Case, binding: Binding, catalogue: Catalogue) -> None:
+    """Outputs of a model that was trained here are its developer's: another developer needs a permission of theirs."""
+    developer, teacher = case.student.developer, f"{binding.provider}/{binding.model}"
+    for trained_by in binding.trained_by:
+        shown = {"kind": "own-model", "trained_by": trained_by or "unknown", "developer.name": developer or "unknown"}
+        if trained_by and developer and _is_one_party(trained_by, developer):
+            text = f"{teacher} was trained here by {trained_by}, the student's own developer"
+            facts.add("own_model", Finding(None, None, "policy", text, shown))
+        elif (agreement := find_agreement(case, binding, normal_name(trained_by or ""), catalogue)) is not None:
+            _add_agreement(facts, agreement, None)
+        else:
+            whose = trained_by or "a developer that nobody declared"
+            text = f"{teacher} was trained here by {whose}; no permission of theirs is on record"
+            needs = () if developer else ("developer.name",)
+            facts.add("unmatched", Finding(None, None, "policy", text, {**shown, "kind": "others-model"}, needs))

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import FieldError, MalformedError
-from provenance.policy.decide import ClassAnswer, decide_classes
-from provenance.policy.lifts import load_lifts
+from provenance.lineage.inherit import inherit_classes
+from provenance.policy.decide import ClassAnswer, ReleaseDecision, decide_classes
+from provenance.policy.held import find_held
+from provenance.policy.lifts import Lifts, load_lifts
 from provenance.policy.pack import Pack
 from provenance.store.index import CLASS_PREFIX
-from provenance.store.recalls import load_held
 from provenance.store.samples import ClassCount, count_classes
 from provenance.terms.catalogue import Catalogue
 
@@ -88,21 +89,52 @@ def ask_gate(
         MalformedError: the selection holds no sample, or too many classes for one decision.
     """
     counts = select_classes(session, question.dataset, question.selection, question.log_size)
-    held = load_lifts(session, now.date(), log_size=question.log_size)
-    decided = decide_classes(
+    decided = decide_recorded(
+        session,
         [(count.digest, count.facts, count.samples, count.tokens) for count in counts],
         question.student,
         question.action,
-        at=now.date(),
-        agreements=held.agreements,
-        exceptions=held.exceptions,
         dataset=question.dataset,
+        log_size=question.log_size,
+        held=load_lifts(session, now.date(), log_size=question.log_size),
+        at=now.date(),
         catalogue=catalogue,
         pack=pack,
-        log_size=question.log_size,
-        recalls=load_held(session).classes_of(question.dataset, [count.digest for count in counts]),
     )
     return GateAnswer(question, counts, decided.classes, decided.answer)
+
+
+def decide_recorded(
+    session: Session,
+    classes: Sequence[tuple[str, Mapping[str, Any], int, int]],
+    student: Mapping[str, Any],
+    action: str,
+    *,
+    dataset: str,
+    log_size: int,
+    held: Lifts,
+    at: date,
+    catalogue: Catalogue,
+    pack: Pack,
+) -> ReleaseDecision:
+    """Decide over recorded classes with all that the log says of them: what lifts a rule, what they inherit below
+    `log_size`, and what a recall holds back now.
+    """
+    digests = [digest for digest, *_ in classes]
+    return decide_classes(
+        classes,
+        student,
+        action,
+        at=at,
+        agreements=held.agreements,
+        exceptions=held.exceptions,
+        dataset=dataset,
+        catalogue=catalogue,
+        pack=pack,
+        log_size=log_size,
+        recalls=find_held(session, dataset, digests, log_size, catalogue),
+        inheritance=inherit_classes(session, dataset, digests, log_size, catalogue),
+    )
 
 
 def select_classes(session: Session, dataset: str, selection: Mapping[str, str], log_size: int) -> Sequence[ClassCount]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, product
 from typing import Any
 
+from provenance.lineage.inherited import NOTHING, Inheritance
+from provenance.policy.binding import bind_sample
 from provenance.policy.exception import PolicyException, is_liftable
 from provenance.policy.facts import Case, Facts, compute_facts, student_attributes
 from provenance.policy.pack import Pack, Rule
@@ -21,7 +23,7 @@ from provenance.policy.weights import add_weights
 from provenance.terms.agreement import Agreement, parse_agreement
 from provenance.terms.catalogue import Catalogue
 from provenance.terms.document import Document
-from provenance.terms.resolve import Binding, Bound, resolve_terms
+from provenance.terms.resolve import Binding, Bound
 
 MAXIMUM_COMBINATIONS = 64
 BLOCKING_ACTIONS = frozenset({"publish", "serve"})
@@ -62,6 +64,7 @@ def judge(
     terms_of: dt.date | None = None,
     agreements: Sequence[Mapping[str, Any]] = (),
     exceptions: Sequence[PolicyException] = (),
+    inheritance: Inheritance = NOTHING,
     catalogue: Catalogue,
     pack: Pack,
 ) -> Outcome:
@@ -70,7 +73,8 @@ def judge(
     An agreement lifts and never binds: one without which more is permitted is left out, and the texts stand. `exceptions`
     are those that cover this use (`PolicyException.covers`); the caller knows data set, class and day. `terms_of` as in `decide`.
     """
-    binding, declared = resolve_terms(sample, catalogue, at=terms_of), parse_student(student, catalogue)
+    declared = parse_student(student, catalogue)
+    binding = bind_sample(sample, inheritance, declared.developer, catalogue, at=terms_of)
 
     def ask(offered: tuple[Agreement, ...]) -> Outcome:
         case = Case(sample=sample, student=declared, action=action, agreements=offered, at=at)

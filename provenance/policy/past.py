@@ -17,6 +17,8 @@ from sqlmodel import Session
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.errors import DigestMismatchError, NotFoundError, ProvenanceError
+from provenance.lineage.inherit import inherit_classes
+from provenance.lineage.inherited import Inheritance
 from provenance.policy.compare import compare_standpoints
 from provenance.policy.known import Known
 from provenance.policy.lifts import load_lifts
@@ -133,6 +135,11 @@ def read_past(session: Session, row: StatementRow) -> PastDecision:
         raise NotFoundError(f"the student of decision {row.key} is not on record as it was then")
     day = parse_day(said["decided_at"])
     held = load_lifts(session, day, log_size=said["log_size"])
+    dataset, digests = said["selection"]["dataset"], [item["fact_class"] for item in content["classes"]]
+
+    def inherit(catalogue: Catalogue, terms_of: date | None) -> Mapping[str, Inheritance]:
+        return inherit_classes(session, dataset, digests, said["log_size"], catalogue, terms_of=terms_of)
+
     return PastDecision(
         id=said["id"],
         action=said["action"],
@@ -145,8 +152,9 @@ def read_past(session: Session, row: StatementRow) -> PastDecision:
         exceptions=held.exceptions,
         at=day,
         entry=row.index,
-        dataset=said["selection"]["dataset"],
+        dataset=dataset,
         student_id=said["student"]["id"],
+        inherit=inherit,
     )
 
 

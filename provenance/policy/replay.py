@@ -7,20 +7,26 @@ they reach. Nothing is stored here, and no past decision is altered. `policy/pas
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provenance.lineage.inherited import Inheritance
 from provenance.policy.decide import ReleaseDecision, decide_classes
 from provenance.policy.exception import PolicyException
 from provenance.policy.pack import Pack
 from provenance.policy.verdict import VERDICTS, Verdict
 from provenance.terms.catalogue import Catalogue
 
+Inherit = Callable[[Catalogue, dt.date | None], Mapping[str, Inheritance]]
+
 
 @dataclass(frozen=True)
 class PastDecision:
-    """What was asked and answered: classes are `(digest, facts, samples, tokens, verdict)`."""
+    """What was asked and answered: classes are `(digest, facts, samples, tokens, verdict)`.
+
+    `inherit` tells what they inherited at the log size of the decision, by a catalogue and the terms of a day (None: of theirs).
+    """
 
     id: str
     action: str
@@ -32,6 +38,7 @@ class PastDecision:
     entry: int = 0
     dataset: str = ""
     student_id: str = ""
+    inherit: Inherit = lambda _, __: {}
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def judge_again(
         agreements=past.agreements,
         exceptions=past.exceptions,
         dataset=past.dataset or None,
+        inheritance=past.inherit(catalogue, terms_of),
         catalogue=catalogue,
         pack=pack,
         remedies=False,

@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ConditionStatus:
-    """A condition judged on the student as declared."""
+    """A condition judged on the student as declared; `carried_by` tells the models through which an inherited one came."""
 
     type: str
     requirement: str
@@ -44,6 +44,7 @@ class ConditionStatus:
     needs: tuple[str, ...] = ()
     fix: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    carried_by: str | None = None
 
     @property
     def triggered(self) -> bool:
@@ -61,4 +62,6 @@ class ConditionStatus:
         }
         if self.needs:
             shown["unknown"] = list(self.needs)
+        if self.carried_by:
+            shown["carried_by"] = self.carried_by
         return shown

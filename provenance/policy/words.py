@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from provenance.errors import PolicyDocumentError
 from provenance.policy.conditions import JUDGED
-from provenance.policy.facts import DOCUMENT_FACTS, SCAN_TEXTS, WEIGHTS_FACTS
+from provenance.policy.facts import DOCUMENT_FACTS, OWN_FACTS, WEIGHTS_FACTS
 from provenance.policy.inputs import DISTRIBUTIONS, EVIDENCE_GRADES, USES
+from provenance.policy.record import SCAN_TEXTS
 from provenance.terms.resolve import UNMATCHED_KINDS
 from provenance.terms.route import ACCESS_ROUTES
 
@@ -24,7 +25,7 @@ REMEDIES = frozenset(
     {"agreement", "drop", "licence", "notice", "rename", "screening", "state-fact", "territories", "use"}
 )
 ABOUT = frozenset(
-    {*DOCUMENT_FACTS, *WEIGHTS_FACTS, "unclear", "evidence", "export", "source_licence", "prompt_licence"}
+    {*DOCUMENT_FACTS, *WEIGHTS_FACTS, *OWN_FACTS, "unclear", "evidence", "export", "source_licence", "prompt_licence"}
     | {f"scans.{name}" for name in SCAN_TEXTS}
 )
 _UNKNOWN = frozenset({"unknown"})

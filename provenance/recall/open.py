@@ -17,7 +17,7 @@ from provenance.ledger.append import Receipt, format_time
 from provenance.recall.acts import list_acts
 from provenance.recall.addresses import check_addresses
 from provenance.recall.reached import find_reach
-from provenance.recall.source import check_source, describe_source, find_start
+from provenance.recall.source import check_source, describe_later, describe_source, find_start
 from provenance.runtime import Runtime
 from provenance.store.log import get_head
 from provenance.store.notices import add_notices
@@ -43,6 +43,7 @@ def plan_recall(session: Session, source: Any) -> dict[str, Any]:
     return {
         "source": checked,
         "source_text": describe_source(checked),
+        "later": describe_later(checked),
         "log_size": head.size,
         "root": f"sha256:{head.root.hex()}",
         "reach_digest": sha256_digest(canonical_bytes(reach)),

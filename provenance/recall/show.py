@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from provenance.recall.source import describe_source
+from provenance.recall.source import describe_later, describe_source
 from provenance.store.notices import list_notices
 from provenance.store.recall_steps import SETTLED
 from provenance.store.recalls import Logged
@@ -21,6 +21,7 @@ def summarise_recall(logged: Logged) -> dict[str, Any]:
         "state": recall.state,
         "source": recall.source,
         "source_text": describe_source(recall.source),
+        "later": describe_later(recall.source),
         "reason": recall.reason,
         "opened_by": recall.opened_by,
         "opened_at": recall.opened_at,

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from provenance.attestation.envelope import read_envelope
 from provenance.errors import FieldError, MalformedError, NotFoundError
+from provenance.policy.held import FOLLOWED
 from provenance.release.choose import Query, choose_rows
 from provenance.store.erasures import load_indices
 from provenance.store.lineage import normal_name
@@ -96,6 +97,16 @@ def describe_source(source: Mapping[str, Any]) -> str:
         return f"samples by {', '.join(parts)}"
     since = f" from entry {source['since']} on" if source.get("since") is not None else ""
     return f"{source['kind'].replace('-', ' ')} {source['id']}{since}"
+
+
+def describe_later(source: Mapping[str, Any]) -> str:
+    """What becomes of samples that come after the list was frozen."""
+    made = "What is made later of a model, release or class on the list is held with it."
+    if source["kind"] in FOLLOWED:
+        return f"Later samples of this {source['kind']} are held until the recall is closed. {made}"
+    if source["kind"] == "collector-key":
+        return f"Later batches of this key are not held: revoke it (`provenance keys revoke`). {made}"
+    return made
 
 
 def find_start(session: Session, source: Mapping[str, Any], log: Session, log_size: int) -> Start:

@@ -24,6 +24,14 @@ def list_newest(session: Session, kind: str, log_size: int | None = None) -> dic
     return {row.key: row for row in list_history(session, [kind], log_size)}
 
 
+def find_newest(session: Session, kind: str, key: str, log_size: int | None = None) -> StatementRow | None:
+    """The newest statement of a kind with this key; with `log_size`, of those that the log of that size held."""
+    query = select(StatementRow).where(StatementRow.kind == kind, StatementRow.key == key)
+    if log_size is not None:
+        query = query.where(StatementRow.index < log_size)
+    return session.exec(query.order_by(col(StatementRow.index).desc()).limit(1)).first()
+
+
 def find_newest_index(session: Session, kinds: Sequence[str]) -> int | None:
     """The index of the newest statement of these kinds; None when there is none."""
     query: Any = select(func.max(StatementRow.index)).where(col(StatementRow.kind).in_(kinds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import func, text
@@ -24,18 +25,37 @@ def normal_name(reference: str) -> str:
 
 
 def find_model_node(
-    session: Session, reference: str, *, revision: str | None = None, weights: str | None = None
+    session: Session,
+    reference: str,
+    *,
+    revision: str | None = None,
+    weights: str | None = None,
+    below: int | None = None,
 ) -> LineageNode | None:
-    """The newest model of these weights, this id, or this name (of this revision, where one has it); None if unheard of."""
+    """The newest model of these weights, this id, or this name (of this revision, where one has it); None if unheard of.
+
+    With `below`, what an entry from that size on said is left out.
+    """
     newest = select(LineageNode).where(is_kind("model")).order_by(col(LineageNode.id).desc())
+    if below is not None:
+        newest = newest.where(LineageNode.entry < below)
     if weights and (row := session.exec(newest.where(LineageNode.digest == weights)).first()):
         return row
-    if row := find_by_key(session, "model", reference):
+    if row := session.exec(newest.where(LineageNode.key == reference)).first():
         return row
     named = newest.where(LineageNode.name == normal_name(reference))
     if revision and (row := session.exec(named.where(LineageNode.revision == revision)).first()):
         return row
-    return session.exec(named).first() or find_by_key(session, "name", normal_name(reference))
+    if row := session.exec(named).first():
+        return row
+    unregistered = find_by_key(session, "name", normal_name(reference))
+    return unregistered if unregistered and (below is None or unregistered.entry < below) else None
+
+
+def has_heirs(session: Session, log_size: int) -> bool:
+    """Whether any entry below `log_size` says that a model or a sample was made of another."""
+    query = "SELECT 1 FROM lineage_edge WHERE relation IN ('made', 'parent', 'same') AND entry < :size LIMIT 1"
+    return session.connection().execute(text(query), {"size": log_size}).first() is not None
 
 
 def is_kind(kind: str) -> Any:
@@ -75,31 +95,34 @@ def check_complete(session: Session) -> None:
         raise UnavailableError(f"lineage: {counted:,} of {held:,} samples are in the graph; run provenance db reindex")
 
 
-def sum_rows(session: Session) -> tuple[int, ...]:
-    """Numbers that differ where rows do, for whoever keeps a graph that was read from them."""
-    edges = (
-        "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0), coalesce(sum(tokens), 0) FROM lineage_edge"
-    )
-    nodes = "SELECT count(*), coalesce(sum(samples), 0), coalesce(sum(entry), 0) FROM lineage_node"
-    rows = (session.connection().execute(text(query)).one() for query in (edges, nodes))
+def sum_rows(session: Session, log_size: int) -> tuple[int, ...]:
+    """Numbers that differ where what entries below `log_size` say does, for whoever keeps a graph that was read from it."""
+    edges = "SELECT count(*), coalesce(sum(parent), 0), coalesce(sum(child), 0) FROM lineage_edge WHERE entry < :size"
+    nodes = "SELECT count(*), coalesce(sum(id), 0), coalesce(sum(entry), 0) FROM lineage_node WHERE entry < :size"
+    rows = (session.connection().execute(text(query), {"size": log_size}).one() for query in (edges, nodes))
     return tuple(int(number) for row in rows for number in row)
 
 
-def load_edges(session: Session, log_size: int) -> list[Any]:
-    """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says."""
+def load_edges(session: Session, log_size: int, first: int = 0) -> list[Any]:
+    """(parent, child, relation, samples, tokens) of every edge that an entry below `log_size` says; with `first`, of those
+    from it on, and of those before it that still grow.
+    """
     query = (
-        "SELECT parent, child, relation, samples, tokens FROM lineage_edge WHERE entry < :size ORDER BY parent, child"
+        "SELECT parent, child, relation, samples, tokens FROM lineage_edge WHERE entry < :size "
+        "AND (entry >= :first OR relation = 'parent') ORDER BY parent, child, relation"
     )
-    return list(session.connection().execute(text(query), {"size": log_size}))
+    return list(session.connection().execute(text(query), {"size": log_size, "first": first}))
 
 
-def load_nodes(session: Session, log_size: int) -> list[Any]:
-    """(id, kind, key, name, entry, dataset, class, samples, tokens) of every node that had begun below `log_size`."""
+def load_nodes(session: Session, log_size: int, first: int = 0) -> list[Any]:
+    """(id, kind, key, name, entry, dataset, class, samples, tokens) of every node that had begun below `log_size`; with
+    `first`, of those that began from it on, and of those before it that still grow.
+    """
     query = (
-        "SELECT id, kind, key, name, entry, dataset_id, fact_class_id, samples, tokens "
-        "FROM lineage_node WHERE entry < :size ORDER BY id"
+        "SELECT id, kind, key, name, entry, dataset_id, fact_class_id, samples, tokens FROM lineage_node "
+        "WHERE entry < :size AND (entry >= :first OR kind = 'samples') ORDER BY id"
     )
-    return list(session.connection().execute(text(query), {"size": log_size}))
+    return list(session.connection().execute(text(query), {"size": log_size, "first": first}))
 
 
 def find_node(session: Session, kind: str, key: str) -> LineageNode | None:
@@ -139,6 +162,12 @@ def name_classes(session: Session) -> tuple[dict[int, str], dict[int, tuple[str,
     columns = select(FactClass.id, FactClass.digest, FactClass.teacher, FactClass.facts)  # rows, as objects cost more
     classes = {number or 0: (digest, teacher, dict(facts)) for number, digest, teacher, facts in session.exec(columns)}
     return datasets, classes
+
+
+def name_digests(session: Session, digests: Iterable[str]) -> dict[int, str]:
+    """The digests of these fact classes, by id."""
+    rows = session.exec(select(FactClass.id, FactClass.digest).where(col(FactClass.digest).in_(sorted(digests))))
+    return {number or 0: digest for number, digest in rows}
 
 
 def name_releases(session: Session) -> dict[str, str]:

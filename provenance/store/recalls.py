@@ -25,6 +25,14 @@ class Logged:
     reach: Mapping[str, Any] | None
     entries: tuple[StatementRow, ...]
 
+    @property
+    def closed_at(self) -> int | None:
+        """The entry that closed it; None while it is open. A step that was not allowed closed nothing."""
+        said = (self.recall.state, self.recall.closed_by, self.recall.closed_at)
+        steps = (row for row in self.entries if row.predicate["step"] == "close")
+        closing = (row.index for row in steps if tuple(map(row.predicate.get, ("outcome", "actor", "at"))) == said)
+        return next(closing, None)
+
 
 @dataclass
 class Held:
@@ -71,10 +79,20 @@ def list_recalls(session: Session) -> list[Logged]:
 
 
 def load_held(session: Session) -> Held:
-    """What is held back now."""
+    """What is held back now, as it was frozen."""
+    return fold_held(list_holding(session))
+
+
+def list_holding(session: Session) -> list[Logged]:
+    """The recalls that hold something back, oldest first."""
+    return [logged for logged in reversed(list_recalls(session)) if logged.recall.holds]
+
+
+def fold_held(holding: Iterable[Logged]) -> Held:
+    """What these recalls hold back, as it was frozen."""
     held = Held()
-    for logged in reversed(list_recalls(session)):
-        if logged.recall.holds and logged.reach is not None:
+    for logged in holding:
+        if logged.reach is not None:
             _add(held, logged.recall.id, logged.reach)
     return held
 

@@ -22,7 +22,7 @@ from provenance.terms.series import Choice, choose_version
 
 UNKNOWN = "unknown"
 UNMATCHED_KINDS = frozenset(
-    {"unknown-teacher", "unknown-model", "unknown-route", "served-another", "no-terms", "no-host", "no-licence"}
+    "unknown-teacher unknown-model unknown-route served-another no-terms no-host no-licence inherited others-model".split()
 )
 THIRD_PARTY_DEPLOYMENT = "partner-or-own-infrastructure"
 
@@ -38,16 +38,32 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Bound:
-    """A choice together with why it binds; `of_another` marks a contract that the student's developer did not accept."""
+    """A choice together with why it binds; `of_another` marks a contract that the student's developer did not accept.
+
+    `path` are the models through which an inherited document came, and `party` is who accepted it; a document of the
+    sample's own day has neither.
+    """
 
     choice: Choice
     why: str
     of_another: bool = False
+    path: tuple[str, ...] = ()
+    party: str | None = None
+
+    @property
+    def way(self) -> str:
+        """The path in words."""
+        return " <- ".join(self.path)
+
+    @property
+    def origin(self) -> str | None:
+        """The model that the inherited document is about."""
+        return self.path[-1].partition("/")[2] if self.path else None
 
 
 @dataclass(frozen=True)
 class Binding:
-    """All that binds one sample."""
+    """All that binds one sample; `trained_by` are the developers of a teacher that was trained here, None one of no name."""
 
     route: str
     provider: str | None
@@ -55,6 +71,7 @@ class Binding:
     day: dt.date | None
     bound: tuple[Bound, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
+    trained_by: tuple[str | None, ...] = ()
 
     @property
     def documents(self) -> list[Document]:

@@ -14,12 +14,11 @@ from provenance.canonical import sha256_digest
 from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundError
 from provenance.ledger.append import format_time
 from provenance.ledger.publish import write_file
-from provenance.policy.decide import decide_classes
+from provenance.policy.gate import decide_recorded
 from provenance.policy.lifts import Lifts, load_lifts
 from provenance.release.build import release_folder
 from provenance.runtime import Runtime
 from provenance.store.log import find_statement
-from provenance.store.recalls import load_held
 from provenance.store.releases import get_release
 from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
@@ -103,18 +102,17 @@ def ask_again(
     allowed = [short for short, verdict, _, _ in decision.predicate["classes"] if verdict in PERMITTING]
     counts = count_classes(session, selection["dataset"], selection["filter"], release["log_size"])
     released = [item for item in counts if any(item.digest.startswith(short) for short in allowed)]
-    answer = decide_classes(
+    answer = decide_recorded(
+        session,
         [(item.digest, item.facts, item.samples, item.tokens) for item in released],
         facts,
         "train",
-        at=today,
-        agreements=held.agreements,
-        exceptions=held.exceptions,
         dataset=selection["dataset"],
+        log_size=release["log_size"],
+        held=held,
+        at=today,
         catalogue=runtime.catalogue,
         pack=runtime.pack,
-        log_size=release["log_size"],
-        recalls=load_held(session).classes_of(selection["dataset"], [item.digest for item in released]),
     )
     if answer.verdict not in PERMITTING:
         raise DeniedError(
@@ -126,7 +124,7 @@ def ask_again(
         return None
     names = dict.fromkeys([*(item.teacher for item in released), *filter(None, [config.teacher.model])])
     model, folder = choose_teacher(config.teacher, {name: local_model_folder(runtime, name) for name in names})
-    return TeacherWeights(model, folder, ask_for_weights(runtime, model, released, facts, held))
+    return TeacherWeights(model, folder, ask_for_weights(runtime, session, model, released, facts, held=held))
 
 
 def _refuse_ended(release: Mapping[str, Any], decision: Mapping[str, Any], held: Lifts) -> None:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlmodel import Session
+
 from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundError
+from provenance.lineage.inherit import inherit_teacher
 from provenance.policy.decide import decide_classes
 from provenance.policy.inputs import DISTILL
 from provenance.policy.lifts import Lifts
 from provenance.runtime import Runtime
+from provenance.store.log import get_head
 from provenance.store.samples import ClassCount
 from provenance.training.files import digest_files, list_files
 from provenance.training.recipe import TeacherConfig
@@ -65,7 +69,13 @@ def choose_teacher(follow: TeacherConfig, held: Mapping[str, Path]) -> tuple[str
 
 
 def ask_for_weights(
-    runtime: Runtime, model: str, released: Sequence[ClassCount], student: Mapping[str, Any], held: Lifts
+    runtime: Runtime,
+    session: Session,
+    model: str,
+    released: Sequence[ClassCount],
+    student: Mapping[str, Any],
+    *,
+    held: Lifts,
 ) -> dict[str, Any]:
     """Ask whether the student may be trained with this teacher's own weights; the answer permits it.
 
@@ -73,13 +83,17 @@ def ask_for_weights(
         DeniedError: code `weights-not-allowed`, with the decision.
     """
     today = runtime.clock().date()
+    copies, size = _copies(model, released, today), get_head(session).size
     answer = decide_classes(
-        _copies(model, released, today),
+        copies,
         student,
         DISTILL,
         at=today,
         agreements=held.agreements,
         exceptions=held.exceptions,
+        inheritance={
+            digest: inherit_teacher(session, facts, size, runtime.catalogue) for digest, facts, _, _ in copies
+        },
         catalogue=runtime.catalogue,
         pack=runtime.pack,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from provenance.api.views.common import Link, Page
-from provenance.api.views.lineage import Drawing, LineagePage, LineageRow, Shape, Share, TaintRow
+from provenance.api.views.lineage import Drawing, LiftRow, LineagePage, LineageRow, Shape, Share, TaintRow
 from tests.api.example_values import HOSTILE
 
 
@@ -19,7 +19,14 @@ def lineage_page() -> LineagePage:
     ]
     rows = [
         LineageRow(
-            item.column, item.kind, item.label, item.url, 1 if item.id == 5 else None, item.taint, HOSTILE
+            item.column,
+            item.kind,
+            item.label,
+            item.url,
+            1 if item.id == 5 else None,
+            item.taint,
+            HOSTILE,
+            {3: 0, 4: 1, 5: 12}.get(item.id),
         )  # the model
         for item in shapes
     ]
@@ -29,7 +36,8 @@ def lineage_page() -> LineagePage:
         rings=[f"Claimed: {HOSTILE}"], drawing=Drawing(shapes, [(1, 2, "generated"), (2, 3, "released"), (3, 4, "trained-on"), (4, 5, "made")]),
         generation=1, self_made_percent=12.5, teachers=[Share("openai/gpt-4o", 900, 90.0), Share(HOSTILE, 100, 10.0)],
         legal_routes=[Share("contract", 1000, 100.0)],
-        taint=[TaintRow("inherited, contract", "restriction", "openai-terms-5", "3.3(e)", HOSTILE, "unmet", "a → b"), TaintRow("direct, unknown", "unknown", None, None, "no terms", "unknown", "a")],
+        taint=[TaintRow("inherited, contract", "restriction", "openai-terms-5", "3.3(e)", HOSTILE, "unmet", "a → b"), TaintRow("direct, unknown", "unknown", None, None, "no terms", "unknown", "a", "exc_1")],
+        lifts=[LiftRow("exc_1", True, ["openai-terms-5 3.3(e)", HOSTILE], HOSTILE, ["carla", "luis"], "2026-12-24"), LiftRow("exc_0", False, [], None, [], None)],
         steps=[Link("model: openai/gpt-4o", "/lineage?root=a"), Link(HOSTILE, "/lineage?root=b")],
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provenance.lineage.graph import Edge, Graph, Node, build_graph
+from provenance.lineage.graph import Edge, Graph, Node, build_graph, extend_graph
 
 SIZE = 8
 PAIRS = st.sets(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)), max_size=20)
@@ -55,6 +55,20 @@ def test_rings_are_the_sets_whose_members_reach_each_other(pairs: set[tuple[int,
     ringed = {a for a, b in reached if a == b}
     expected = {frozenset({a} | {b for b in ringed if (a, b) in reached and (b, a) in reached}) for a in ringed}
     assert {frozenset(ring) for ring in make(pairs).find_rings()} == expected
+
+
+@given(PAIRS, st.integers(0, SIZE), st.integers(0, 20))
+def test_a_graph_that_is_carried_on_is_the_one_that_is_built_at_once(
+    pairs: set[tuple[int, int]], nodes: int, edges: int
+) -> None:
+    told, known = sorted(pairs, key=max), [Node(number, "samples", f"m{number}", samples=1) for number in range(SIZE)]
+    first = [Edge(parent, child, "parent", 1) for parent, child in told[:edges] if max(parent, child) < nodes]
+    before = build_graph(known[:nodes], first)
+    kept = (dict(before.nodes), dict(before.children), dict(before.parents))
+    grown = [node._replace(samples=2) for node in known]
+    after = extend_graph(before, grown, [Edge(parent, child, "parent", 2) for parent, child in told])
+    assert after == build_graph(grown, [Edge(parent, child, "parent", 2) for parent, child in sorted(pairs)])
+    assert (before.nodes, before.children, before.parents) == kept
 
 
 def test_depth_cuts_a_walk() -> None:

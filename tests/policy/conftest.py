@@ -8,6 +8,8 @@ import pytest
 from provenance.policy.decide import decide
 from provenance.policy.pack import Pack, load_pack
 from provenance.terms.catalogue import Catalogue, load_catalogue
+from tests.lineage.story import Story
+from tests.store.logs import Log, sqlite_log  # noqa: F401  # a fixture
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -20,6 +22,12 @@ def catalogue() -> Catalogue:
 @pytest.fixture(scope="session")
 def pack() -> Pack:
     return load_pack()
+
+
+@pytest.fixture
+def story(sqlite_log: Log, catalogue: Catalogue) -> Story:  # noqa: F811  # the fixture itself
+    """On one database: what a document means is no matter of the engine."""
+    return Story(sqlite_log, catalogue)
 
 
 def make_sample(teacher: str = "meta/llama-3.1-8b-instruct", route: str = "weights", **facts: Any) -> dict[str, Any]:

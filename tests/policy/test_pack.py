@@ -7,7 +7,7 @@ import pytest
 
 from provenance.errors import PolicyDocumentError
 from provenance.policy.cases import check_cases, load_cases
-from provenance.policy.facts import DOCUMENT_FACTS, WEIGHTS_FACTS
+from provenance.policy.facts import DOCUMENT_FACTS, OWN_FACTS, WEIGHTS_FACTS
 from provenance.policy.pack import Pack, load_pack
 from provenance.policy.words import check_pack
 from provenance.resources import find_resource
@@ -37,6 +37,7 @@ def test_every_rule_says_what_it_enforces_and_where_it_comes_from(pack: Pack) ->
     known = {
         *DOCUMENT_FACTS,
         *WEIGHTS_FACTS,
+        *OWN_FACTS,
         "unclear",
         "scans",
         "evidence",

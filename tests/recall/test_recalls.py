@@ -12,7 +12,9 @@ from provenance.recall.prove import prove_reach
 from provenance.store.recalls import get_recall
 from provenance.store.session import read_session, write_session
 from tests.recall.conftest import House
-from tests.service import make_samples, open_service
+from tests.service import APACHE as SMOLLM
+from tests.service import LLAMA as LLAMA_SAMPLE
+from tests.service import make_sample, make_samples, open_service
 
 LLAMA = {"kind": "teacher", "id": "meta/llama-3.1-8b-instruct"}
 URL = "/api/v1/recalls"
@@ -66,6 +68,57 @@ def test_a_dataset_is_held_back_whole(house: House) -> None:
     assert reach["counts"]["samples"] == 30
     assert house.service.release(house.student, "second", dataset="second")["state"] == "blocked"
     assert house.service.get("/api/v1/releases/tutor@1")["state"] == "partial"
+
+
+def later(house: House, teacher: dict[str, Any], dataset: str) -> Any:
+    """Samples of another day, which are a class of their own; what a release of their data set comes to."""
+    facts = {"generated_at": "2026-04-02T00:00:00Z", "dataset": dataset}
+    house.service.capture([make_sample(number, teacher, **facts) for number in range(4)])
+    return house.service.release(house.student, dataset, dataset=dataset)
+
+
+TUTOR = {"provider": "acme", "model": "tutor-1", "route": "weights"}
+
+
+@pytest.mark.parametrize(
+    ("source", "teacher"),
+    [
+        (LLAMA, LLAMA_SAMPLE),
+        ({"kind": "provider", "id": "meta"}, LLAMA_SAMPLE),
+        ({"kind": "terms", "id": "meta-llama-3.1"}, LLAMA_SAMPLE),
+        (LLAMA, TUTOR),
+        ({"kind": "model", "id": "mdl_run_1"}, TUTOR),
+    ],
+    ids=["teacher", "provider", "terms", "what was made of a teacher", "model"],
+)
+def test_samples_that_come_after_the_freezing_do_not_slip_through(
+    house: House, source: dict[str, Any], teacher: dict[str, Any]
+) -> None:
+    said = house.open(source)
+    release = later(house, teacher, "later")
+    assert release["state"] == "blocked"
+    decision = house.service.get(f"/api/v1/decisions/{release['decision']['id']}")
+    reason = decision["classes"][0]["answer"]["reasons"][0]
+    assert (reason["rule"], said["id"] in reason["text"]) == ("recall.held-back", True)
+    assert "held" in house.service.get(f"{URL}/{said['id']}")["later"]
+
+
+def test_what_the_source_yields_after_an_upheld_recall_is_judged_by_the_rules(house: House) -> None:
+    said = house.open(LLAMA)
+    assert later(house, LLAMA_SAMPLE, "between")["state"] == "blocked"
+    url = f"{URL}/{said['id']}"
+    for act in house.service.get(url)["acts"]:
+        done = {"act": act["id"], "result": "done", "note": "retired"}
+        house.service.post(f"{url}/acts", done, expect=201, headers=house.ann)
+    house.service.post(f"{url}/close", {"outcome": "upheld", "reason": "done"}, expect=201, headers=house.ben)
+    assert later(house, LLAMA_SAMPLE, "after")["state"] == "allowed"
+    assert later(house, TUTOR, "of-the-model")["state"] == "blocked"
+    assert house.service.release(house.student, "between", dataset="between")["state"] == "blocked"
+
+
+def test_other_teachers_are_not_held(house: House) -> None:
+    house.open(LLAMA)
+    assert later(house, SMOLLM, "other")["state"] == "allowed"
 
 
 def test_closing_takes_another_person_and_every_act_settled(house: House) -> None:

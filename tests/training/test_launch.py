@@ -134,7 +134,7 @@ def test_a_release_that_today_s_policies_would_not_permit_is_not_trained_on(
             classes, {**student, "name": "renamed", "use": "unknown", "competes_with": "unknown"}, "serve", **more
         )
 
-    monkeypatch.setattr(launch, "decide_classes", stricter)
+    monkeypatch.setattr("provenance.policy.gate.decide_classes", stricter)
     with pytest.raises(DeniedError) as caught:
         check_launch(service.runtime, ask())
     assert caught.value.code == "release-not-allowed"

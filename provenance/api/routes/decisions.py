@@ -11,8 +11,10 @@ from sqlmodel import Session
 from provenance.api.body import RequestBody
 from provenance.api.deps import Actor, IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, find_actor, make_id
 from provenance.errors import AuthenticationError, FieldError, MalformedError, NotFoundError
+from provenance.lineage.inherit import inherit_teacher
 from provenance.policy.compare import compare_what_if
 from provenance.policy.decide import decide, parse_at
+from provenance.policy.inputs import validate_sample_facts
 from provenance.policy.known import Known, load_known, parse_terms_day
 from provenance.policy.lifts import load_lifts
 from provenance.policy.past import compare_past
@@ -103,15 +105,19 @@ def _what_if(
     runtime: Runtime, sample: dict[str, Any], student: dict[str, Any], body: DecisionRequest
 ) -> dict[str, Any]:
     now = runtime.clock()
+    terms_of = parse_terms_day(body.terms_of, today=now.date()) if body.terms_of else None
+    validate_sample_facts(sample, today=now.date())
     with read_session(runtime.engine) as session:
         known = _find_known(runtime, session, body, body.known_at)
+        inheritance = inherit_teacher(session, sample, known.log_size or 0, known.catalogue, terms_of=terms_of)
     return decide(
         sample,
         student,
         action=body.action,
         at=body.at or now.date(),
-        terms_of=parse_terms_day(body.terms_of, today=now.date()) if body.terms_of else None,
+        terms_of=terms_of,
         today=now.date(),
+        inheritance=inheritance,
         agreements=[*body.agreements, *known.lifts.agreements],
         exceptions=known.lifts.exceptions,
         catalogue=known.catalogue,
@@ -137,8 +143,10 @@ def compare_what_ifs(body: DecisionRequest, runtime: RuntimeDep, session: Sessio
             raise MalformedError(f"{name} is missing", FieldError(name, None, "a sample, and the day to compare with"))
     if not isinstance(body.student, dict) or body.sample is None or body.known_at is None:
         raise MalformedError("student: expected student facts", FieldError("student", body.student, "an object"))
+    sample = body.sample
+    validate_sample_facts(sample, today=runtime.clock().date())
     return compare_what_if(
-        body.sample,
+        sample,
         body.student,
         action=body.action,
         at=body.at,
@@ -146,6 +154,9 @@ def compare_what_ifs(body: DecisionRequest, runtime: RuntimeDep, session: Sessio
         then=_find_known(runtime, session, body, body.known_at),
         now=_find_known(runtime, session, body, None),
         today=runtime.clock().date(),
+        inherit=lambda known, terms_of: inherit_teacher(
+            session, sample, known.log_size or 0, known.catalogue, terms_of=terms_of
+        ),
     )
 
 

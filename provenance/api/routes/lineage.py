@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from provenance.api.deps import ReaderDep, RuntimeDep, SessionDep
 from provenance.lineage.reach import freeze_reach
 from provenance.lineage.shares import weigh_teachers
-from provenance.lineage.taint import find_taint
 from provenance.lineage.trace import check_direction, trace, trace_path
+from provenance.policy.taint import find_taint
 
 router = APIRouter(prefix="/api/v1/lineage", tags=["lineage"])
 Reference = Annotated[str, Query(max_length=400)]

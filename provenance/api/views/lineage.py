@@ -11,7 +11,9 @@ from provenance.api.views.common import Link, Page
 
 @dataclass(frozen=True)
 class LineageRow:
-    """One node: how far it is from the root, by which relation it was reached, whether a restriction reached it."""
+    """One node: how far it is from the root, by which relation it was reached, and what reached it: `taint` says how a
+    restriction or an unknown did, `clauses` how many only ask something; None where nothing is asked, as of samples.
+    """
 
     distance: int
     kind: str
@@ -20,6 +22,7 @@ class LineageRow:
     generation: int | None
     taint: str | None
     via: str
+    clauses: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,19 @@ class TaintRow:
     text: str
     status: str
     path: str
+    lifted_by: str | None = None
+
+
+@dataclass(frozen=True)
+class LiftRow:
+    """An exception with which a release of the root was decided; one that has ended sets nothing aside any more."""
+
+    exception: str
+    in_force: bool
+    clauses: Sequence[str]
+    reason: str | None
+    approvers: Sequence[str]
+    expires_on: str | None
 
 
 @dataclass(frozen=True)
@@ -93,4 +109,5 @@ class LineagePage(Page):
     teachers: Sequence[Share] = ()
     legal_routes: Sequence[Share] = ()
     taint: Sequence[TaintRow] = ()
+    lifts: Sequence[LiftRow] = ()
     steps: Sequence[Link] | None = field(default=None)

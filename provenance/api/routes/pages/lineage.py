@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -10,12 +11,12 @@ from fastapi import APIRouter, Query, Response
 from provenance.api.layers import place_rows
 from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.views.common import Link
-from provenance.api.views.lineage import Drawing, LineagePage, LineageRow, Shape, Share, TaintRow
+from provenance.api.views.lineage import Drawing, LiftRow, LineagePage, LineageRow, Shape, Share, TaintRow
 from provenance.lineage.graph import Edge, Graph, Step
 from provenance.lineage.load import find_start, load_graph
 from provenance.lineage.shares import list_generations, weigh_teachers
-from provenance.lineage.taint import find_taint, mark_tainted
 from provenance.lineage.trace import Labels, check_direction, edges_between, list_rings, trace_path
+from provenance.policy.taint import find_taint, mark_tainted
 from provenance.store.recalls import load_held
 
 router = APIRouter()
@@ -42,12 +43,20 @@ def show_lineage(
     starts = find_start(asked.session, root, graph)
     reached = graph.walk(starts, way, depth)
     shown = list(reached)[:SHAPES]
-    taint = mark_tainted(asked.session, graph, labels, shown, asked.runtime.catalogue)
+    marks = mark_tainted(asked.session, graph, labels, shown, asked.runtime.catalogue)
+    taint = {number: mark.taint for number, mark in marks.items() if mark.taint is not None}
     taint |= _mark_recalled(asked, graph, labels, shown)
     edges = list(edges_between(graph, shown))
     models = [number for number in shown if graph.nodes[number].kind == "model"]
     generations = list_generations(graph, models)
-    rows = [_fill_row(graph, labels, number, reached[number], taint.get(number), generations) for number in shown]
+    rows = [
+        replace(
+            _fill_row(graph, labels, number, reached[number], generations),
+            taint=taint.get(number),
+            clauses=marks[number].clauses if number in marks else None,
+        )
+        for number in shown
+    ]
     further = len(graph.walk(starts, way, depth + 1)) > len(reached)
     other = "ancestors" if way == "descendants" else "descendants"
     page = LineagePage(
@@ -92,9 +101,7 @@ def _mark_recalled(asked: Asked, graph: Graph, labels: Labels, shown: list[int])
     return found
 
 
-def _fill_row(
-    graph: Graph, labels: Labels, number: int, step: Step, taint: str | None, generations: dict[int, int]
-) -> LineageRow:
+def _fill_row(graph: Graph, labels: Labels, number: int, step: Step, generations: dict[int, int]) -> LineageRow:
     node = graph.nodes[number]
     via = step.via
     other = None if via is None else via.parent if via.child == number else via.child
@@ -106,7 +113,7 @@ def _fill_row(
         labels.text(node),
         _node_url(labels, node),
         generation,
-        taint,
+        None,
         said,
     )
 
@@ -169,9 +176,17 @@ def _fill_root(asked: Asked, graph: Graph, starts: list[int], root: str) -> dict
         "taint": [
             TaintRow(
                 f"{'direct' if item['direct'] else 'inherited'}, {item['mode']}", item["kind"], item["document"],
-                item["clause"], item["text"], item["status"], " → ".join(item["path_text"]),
+                item["clause"], item["text"], item["status"], " → ".join(item["path_text"]), item["lifted_by"],
             )
             for item in taint["items"]
+        ],
+        "lifts": [
+            LiftRow(
+                item["exception"], item["in_force"],
+                [" ".join(filter(None, clause.values())) or "our policy" for clause in item["clauses"]],
+                item["reason"], item["approvers"], item["expires_on"],
+            )
+            for item in taint["lifted_by"]
         ],
     }  # fmt: skip
 

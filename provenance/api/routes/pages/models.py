@@ -17,12 +17,11 @@ from provenance.api.views.decisions import Answer, parse_answer, parse_condition
 from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.errors import NotFoundError
 from provenance.ledger.append import format_time
-from provenance.policy.decide import decide_classes
+from provenance.policy.gate import decide_recorded
 from provenance.policy.lifts import load_lifts
 from provenance.store.log import get_statement
 from provenance.store.models import get_model, list_models
 from provenance.store.pages import list_children, list_slices
-from provenance.store.recalls import load_held
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run
 
@@ -98,19 +97,17 @@ def ask_publishing(asked: Asked, release_id: str, run: Mapping[str, Any]) -> Ans
         if item["answer"]["verdict"] in RELEASED
     ]
     today = asked.runtime.clock().date()
-    held = load_lifts(asked.session, today)
-    decided = decide_classes(
+    decided = decide_recorded(
+        asked.session,
         trained_on,
         student,
         "publish",
-        at=today,
-        agreements=held.agreements,
-        exceptions=held.exceptions,
         dataset=release["dataset"],
+        log_size=release["log_size"],
+        held=load_lifts(asked.session, today),
+        at=today,
         catalogue=asked.runtime.catalogue,
         pack=asked.runtime.pack,
-        log_size=release["log_size"],
-        recalls=load_held(asked.session).classes_of(release["dataset"], [item[0] for item in trained_on]),
     )
     return parse_answer(decided.answer)
 

@@ -1,14 +1,15 @@
 """What binds a model: which clause of which document reached it, on which way, and whether it is met today.
 
 The clauses are those that a decision judges (`policy.conditions`, `policy.reach`): only the way on which a document came is
-told here. An exception that was used shows as lifted, with its reason, approvers and day of expiry.
+told here. A restriction blocks by itself; the switch that lets it pass is an exception (reason, two approvers, last day), and
+each clause that one sets aside names it. `blocked` says whether anything stands that none does.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
@@ -16,14 +17,17 @@ from provenance.errors import FieldError, MalformedError
 from provenance.lineage.carry import Carried, Carrier
 from provenance.lineage.graph import Graph
 from provenance.lineage.load import find_start, load_graph
+from provenance.lineage.people import People
 from provenance.lineage.shares import find_releases
 from provenance.lineage.trace import Labels
 from provenance.policy.conditions import judge_conditions
+from provenance.policy.exception import PolicyException
 from provenance.policy.lifts import load_lifts
 from provenance.policy.reach import HITS, read_document
 from provenance.policy.situation import Situation
 from provenance.policy.student import Student, parse_student
-from provenance.store.log import find_statement, get_head
+from provenance.store.log import find_content, find_statement, get_head
+from provenance.store.tables import StatementRow
 from provenance.terms.catalogue import Catalogue
 
 KINDS = {
@@ -46,7 +50,7 @@ def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.d
         expected = "one thing: a model, run or release"
         raise MalformedError(f"root: expected {expected}", FieldError("root", root, expected))
     node = starts[0]
-    people = _People(session, graph)
+    people = People(session, graph)
     carrier = Carrier(
         graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
     )
@@ -54,58 +58,46 @@ def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.d
     student = parse_student(people.facts(node), catalogue)
     items = [item for carried in carrier.held[node].values() for item in _judge(carried, student, graph, labels)]
     items.sort(key=lambda item: (item["kind"], item["document"] or "", item["clause"] or "", item["type"]))
+    lifts = _list_lifts(session, graph, node, today)
+    _mark_lifted(items, lifts)
     return {
         "root": root,
         "ref": labels.reference(graph.nodes[node]),
         "log_size": get_head(session).size,
         "tainted": any(item["kind"] in TAINTED for item in items),
         "items": items,
-        "lifted_by": _list_lifts(session, graph, node, today),
+        "blocked": any(item["kind"] in TAINTED and item["lifted_by"] is None for item in items),
+        "lifted_by": lifts,
     }
+
+
+class Mark(NamedTuple):
+    """What reached a thing, in short: `direct` or `inherited` where a restriction or an unknown did, and how many clauses
+    only ask something of it.
+    """
+
+    taint: str | None
+    clauses: int
 
 
 def mark_tainted(
     session: Session, graph: Graph, labels: Labels, nodes: Sequence[int], catalogue: Catalogue
-) -> dict[int, str]:
-    """`direct` or `inherited` for each model, run and release among the nodes that a restriction or an unknown reached."""
-    people = _People(session, graph)
+) -> dict[int, Mark]:
+    """The marks of the models, runs and releases among the nodes."""
+    people = People(session, graph)
     carrier = Carrier(
         graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
     )
     asked = [node for node in nodes if graph.nodes[node].kind in ("model", "run", "release")]
     carrier.carry(asked)
-    found: dict[int, str] = {}
+    found: dict[int, Mark] = {}
     for node in asked:
         student = parse_student(people.facts(node), catalogue)
         items = [item for held in carrier.held[node].values() for item in _judge(held, student, graph, labels)]
         direct = {item["direct"] for item in items if item["kind"] in TAINTED}
-        if direct:
-            found[node] = "direct" if True in direct else "inherited"
+        clauses = {(item["document"], item["clause"], item["type"]) for item in items if item["kind"] not in TAINTED}
+        found[node] = Mark(("direct" if True in direct else "inherited") if direct else None, len(clauses))
     return found
-
-
-class _People:
-    """Who trained what, from the declarations that the runs name."""
-
-    def __init__(self, session: Session, graph: Graph) -> None:
-        self.session, self.graph = session, graph
-
-    def facts(self, node: int) -> Mapping[str, Any]:
-        """The declared facts of the student that a model, run or release is of; nothing where none was declared."""
-        said = self.graph.nodes[node]
-        runs = [edge.parent for edge in self.graph.edges(node, "ancestors") if edge.relation == "made"]
-        kind, key = ("run", self.graph.nodes[runs[0]].key) if runs else (said.kind, said.key)
-        if kind not in ("run", "release"):
-            return {}
-        statement = find_statement(self.session, kind, key)
-        student = statement and find_statement(self.session, "student", str(statement.predicate["student"]))
-        return student.predicate["facts"] if student else {}
-
-    def party(self, node: int) -> str | None:
-        """The developer of a model."""
-        developer = self.facts(node).get("developer")
-        name = developer.get("name") if isinstance(developer, Mapping) else None
-        return None if name in (None, "unknown") else str(name)
 
 
 def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> Iterable[dict[str, Any]]:
@@ -131,7 +123,7 @@ def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> 
             "status": status, **shared,
         }  # fmt: skip
     situation = Situation(
-        student, "publish", document.models[0] if document.models else "", by_family=carried.mode == "base",
+        student, "publish", _origin(carried, graph), by_family=carried.mode == "base",
         bar_hits=reading.stance in HITS,
     )  # fmt: skip
     asked = [condition for condition in judge_conditions(document, situation) if condition.triggered]
@@ -148,21 +140,57 @@ def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> 
         yield {"kind": "licence", "type": carried.mode, "clause": clause, "text": text, "status": "met", **shared}
 
 
+def _origin(carried: Carried, graph: Graph) -> str:
+    """The model that a document is about: some conditions hold for some of a licence's models."""
+    name = graph.nodes[carried.path[0]].name or ""
+    return name.partition("/")[2]
+
+
 def _list_lifts(session: Session, graph: Graph, node: int, today: dt.date) -> list[dict[str, Any]]:
-    """The exceptions with which the releases of this thing were decided, as far as they are in force today."""
-    used: set[str] = set()
+    """The exceptions with which the releases of this thing were decided, what each set aside, and whether it holds today."""
+    used: dict[str, set[tuple[str | None, str | None]]] = {}
     for release in find_releases(graph, [node]):
         said = find_statement(session, "release", graph.nodes[release].key)
         decision = said and find_statement(session, "decision", said.predicate["decision"]["id"])
-        used |= set(decision.predicate.get("exceptions", ())) if decision else set()
+        for identifier in decision.predicate.get("exceptions", ()) if decision else ():
+            used.setdefault(identifier, set())
+        for identifier, clause in _read_lifted(session, decision) if decision else ():
+            used.setdefault(identifier, set()).add(clause)
     held = {item.id: item for item in load_lifts(session, today).exceptions}
-    return [
-        {
-            "exception": identifier,
-            "in_force": identifier in held,
-            "reason": held[identifier].reason if identifier in held else None,
-            "approvers": [item.approver for item in held[identifier].approvals] if identifier in held else [],
-            "expires_on": held[identifier].expires_on.isoformat() if identifier in held else None,
-        }
-        for identifier in sorted(used)
-    ]
+    return [_describe_lift(identifier, used[identifier], held.get(identifier)) for identifier in sorted(used)]
+
+
+def _read_lifted(session: Session, decision: StatementRow) -> Iterator[tuple[str, tuple[str | None, str | None]]]:
+    """Each exception that the decision's answer used, with a document and clause that it set aside."""
+    content = find_content(session, decision.index) or {"classes": ()}
+    for item in content["classes"]:
+        for reason in item["answer"]["reasons"]:
+            if "lifted_by" in reason:
+                yield reason["lifted_by"], (reason["document"], reason["clause"])
+
+
+def _describe_lift(
+    identifier: str, clauses: Iterable[tuple[str | None, str | None]], held: PolicyException | None
+) -> dict[str, Any]:
+    ordered = sorted(clauses, key=lambda item: (item[0] or "", item[1] or ""))
+    return {
+        "exception": identifier,
+        "in_force": held is not None,
+        "clauses": [{"document": document, "clause": clause} for document, clause in ordered],
+        "rules": sorted(held.rules) if held else [],
+        "reason": held.reason if held else None,
+        "approvers": [item.approver for item in held.approvals] if held else [],
+        "expires_on": held.expires_on.isoformat() if held else None,
+    }
+
+
+def _mark_lifted(items: Iterable[dict[str, Any]], lifts: Iterable[Mapping[str, Any]]) -> None:
+    """Name at each restriction the exception that sets it aside; one that has ended sets nothing aside."""
+    by_clause = {
+        (clause["document"], clause["clause"]): lift["exception"]
+        for lift in lifts
+        if lift["in_force"]
+        for clause in lift["clauses"]
+    }
+    for item in items:
+        item["lifted_by"] = by_clause.get((item["document"], item["clause"])) if item["kind"] in TAINTED else None

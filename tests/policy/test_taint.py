@@ -10,23 +10,26 @@ from typing import Any
 
 import pytest
 
+from provenance.canonical import canonical_bytes
 from provenance.errors import MalformedError
-from provenance.lineage.taint import find_taint
+from provenance.ledger.append import make_draft
+from provenance.ledger.sign import sign_entry
+from provenance.lineage.load import find_start
+from provenance.lineage.trace import Labels
+from provenance.policy.exception import student_digest
+from provenance.policy.gate import Question, ask_gate, decision_predicate
+from provenance.policy.pack import load_pack
+from provenance.policy.taint import find_taint, mark_tainted
 from provenance.store.session import read_session
 from provenance.terms.catalogue import Catalogue
 from tests.lineage.story import Story
-from tests.store.logs import Log
+from tests.store.logs import digest_of
+from tests.store.statements import AT, say
 
 ACME = {"developer": {"name": "Acme"}, "distribution": "public-weights", "use": "commercial", "notices": []}
 ACME |= {"competes_with": ["openai"], "purpose": "general-assistant", "release_license": "MIT", "base_model": "none"}
 OTHER = {**ACME, "developer": {"name": "Other"}}
 TODAY = dt.date(2026, 11, 24)
-
-
-@pytest.fixture
-def story(sqlite_log: Log, catalogue: Catalogue) -> Story:
-    """On one database: what a document means is no matter of the engine."""
-    return Story(sqlite_log, catalogue)
 
 
 def taint(story: Story, catalogue: Catalogue, root: str) -> dict[str, Any]:
@@ -136,6 +139,74 @@ def test_a_contract_reaches_no_other_developer(story: Story, catalogue: Catalogu
 def test_a_contract_of_an_unknown_party_is_never_dropped(story: Story, catalogue: Catalogue) -> None:
     _, two = generations(story, "openai/gpt-4o", then=OTHER, route="api")
     assert taint(story, catalogue, two)["tainted"]
+
+
+def set_aside(story: Story, catalogue: Catalogue, expires_on: str) -> str:
+    """Train acme/tutor on outputs that a contract bars, by an exception that two people approved; the model."""
+    pack = load_pack()
+    story.sample("one", "openai/gpt-4o", route="api", account={"holder": "acme", "plan": None})
+    facts = {"name": "tutor", **ACME}
+    student = story.student("tutor", **ACME)
+    scope = {
+        "actions": ["train"], "rules": ["competition.competing-model"], "dataset": "one", "fact_classes": None,
+        "teacher": None, "student": {"id": student, "name": "tutor", "digest": student_digest(facts)},
+    }  # fmt: skip
+    shared = {
+        "id": "exc_1",
+        "request_digest": digest_of("exc_1"),
+        "expires_on": None,
+        "scope": None,
+        "reason": None,
+        "at": "2026-11-23T10:00:00Z",
+    }
+    asked = {"reason": "a study", "scope": scope, "expires_on": expires_on, "actor": "erin"}
+    say(story.log, "exception", **{**shared, "step": "request", **asked})
+    for person in ("carla", "luis"):
+        say(story.log, "exception", **{**shared, "step": "approve", "actor": person})
+    question = Question("one", {}, student, facts, digest_of(student), "train", story.size())
+    with read_session(story.log.engine) as session:
+        gate = ask_gate(session, question, catalogue=catalogue, pack=pack, now=dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
+    assert gate.answer["exceptions"] == ["exc_1"]
+    decision = decision_predicate("dec_1", gate, pack=pack, catalogue=catalogue, decided_at=AT)
+    entry = sign_entry(story.log.ring, "decision", decision)
+    story.log.sequencer.append(make_draft([entry], [canonical_bytes(gate.content())]))
+    say(
+        story.log, "release", id="rel_1", name="r", version=1, dataset="one", student=student, state="allowed",
+        decision={"id": "dec_1", "index": story.size() - 1}, log_size=question.log_size, counts={}, files=[],
+        manifest_digest=None, conditions=[],
+    )  # fmt: skip
+    return story.train("acme/tutor", "rel_1", student=student)
+
+
+def test_the_switch_that_lets_a_bar_pass_names_reason_approvers_and_its_last_day(
+    story: Story, catalogue: Catalogue
+) -> None:
+    found = taint(story, catalogue, set_aside(story, catalogue, "2026-12-24"))
+    [bar] = [item for item in found["items"] if item["kind"] == "restriction"]
+    assert (found["tainted"], found["blocked"], bar["lifted_by"]) == (True, False, "exc_1")
+    [lift] = found["lifted_by"]
+    assert lift["clauses"] == [{"document": bar["document"], "clause": bar["clause"]}]
+    assert (lift["reason"], lift["approvers"], lift["expires_on"]) == ("a study", ["carla", "luis"], "2026-12-24")
+
+
+def test_an_exception_that_has_ended_sets_nothing_aside(story: Story, catalogue: Catalogue) -> None:
+    model = set_aside(story, catalogue, "2026-11-24")
+    assert not taint(story, catalogue, model)["blocked"]
+    with read_session(story.log.engine) as session:
+        found = find_taint(session, model, catalogue, today=TODAY + dt.timedelta(days=1))
+    [bar] = [item for item in found["items"] if item["kind"] == "restriction"]
+    assert (found["blocked"], bar["lifted_by"], found["lifted_by"][0]["in_force"]) == (True, None, False)
+
+
+def test_marks_tell_bars_from_clauses_that_only_ask(story: Story, catalogue: Catalogue) -> None:
+    one, two = generations(story, "google/gemma-3-4b")
+    graph = story.graph()
+    with read_session(story.log.engine) as session:
+        nodes = [*find_start(session, one, graph), *find_start(session, two, graph)]
+        marks = mark_tainted(session, graph, Labels(session), [*nodes, *graph.nodes], catalogue)
+    assert {marks[node].taint for node in nodes} == {None}
+    assert {marks[node].clauses for node in nodes} == {len(taint(story, catalogue, one)["items"])}
+    assert {graph.nodes[node].kind for node in marks} == {"model", "run", "release"}
 
 
 def test_apache_outputs_bind_nobody(story: Story, catalogue: Catalogue) -> None:
