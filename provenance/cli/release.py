@@ -117,6 +117,25 @@ def withdraw(
         print_line(f"{reference} is withdrawn: entry {said['entry']}")
 
 
+@app.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    after: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    rows: Annotated[int, typer.Option(min=0, max=500, help="How many of the samples to list.")] = 20,
+    change: Annotated[str | None, typer.Option(help="List only the samples added, removed or same.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What differs from one release to another: samples, classes, terms, packs, conditions, quarantine."""
+    with open_client() as client:
+        said = client.get(f"/api/v1/releases/{before}/diff/{after}", change=change, limit=max(1, rows))
+    if as_json:
+        print_json(said)
+        return
+    from provenance.cli.release_diff import print_diff
+
+    print_diff(said, rows=rows)
+
+
 def wait_for(client: Any, url: str, what: str) -> dict[str, Any]:
     """Wait for a job with a bar that follows its progress; a job that failed is an error."""
     with show_progress() as progress:

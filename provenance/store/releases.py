@@ -35,6 +35,12 @@ def next_version(session: Session, name: str, identifier: str) -> int:
     return int(max(logged, *asked, 0)) + 1
 
 
+def find_previous(session: Session, name: str, version: int) -> int | None:
+    """The newest version of `name` in the log that is older than `version`."""
+    query = select(func.max(Release.version)).where(Release.name == name, Release.version < version)
+    return session.exec(query).one()
+
+
 def get_release(session: Session, reference: str) -> dict[str, Any]:
     """One release by id or `name@version`, as the API shows it.
 

@@ -52,6 +52,7 @@ from provenance.api.views.sources import (
     SourcesPage,
 )
 from tests.api.collection_examples import COLLECTION_EXAMPLES
+from tests.api.diff_examples import DIFF, SAME
 from tests.api.example_values import (
     ANSWER,
     COMPARISONS,
@@ -138,7 +139,7 @@ def release_page(state: str) -> ReleasePage:
         splits={} if blocked else {"train": 234, "test": 26}, manifest_digest=None if blocked else digest("manifest"),
         index_set_digest=digest("set"), log_size=341, entry_index=343, runs=[Link("run-7c1f", "/runs/run-7c1f")],
         reports=[Link("Ownership, legality and restriction evidence file", "/reports/rep-1")],
-        load_code='import provenance\n\ndata = provenance.load_release(\n    "demo@1", student="acme-1b"\n)',
+        load_code='import provenance\n\ndata = provenance.load_release(\n    "demo@1", student="acme-1b"\n)', previous=None if blocked else 3,
     )  # fmt: skip
 
 
@@ -305,6 +306,8 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "decisions": ("/decisions", DecisionsPage([DecisionRow("dec-81fe", "release demo@1", "acme-1b", "train", "deny", 320, "2026-11-24T10:00:00Z")])),
     "decision-lifted": ("/decisions/dec-81fe", replace(decision_page(), answer=parse_answer(LIFTED))),
     "decisions-new": ("/decisions", DecisionsPage([])),
+    "release-diff": ("/releases/demo/1..2", DIFF),
+    "release-diff-same": ("/releases/demo/1..2", SAME),
     "releases-new": ("/releases", ReleasesPage([])),
     "release": ("/releases/demo@1", release_page("partial")),
     "release-blocked": ("/releases/demo@1", release_page("blocked")),

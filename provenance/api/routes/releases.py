@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -17,12 +17,14 @@ from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.policy.gate import select_classes
 from provenance.release.build import release_folder
+from provenance.release.compare import CHANGED, compare_releases
+from provenance.release.indices import Change
 from provenance.release.manifest import LOG_PROOF
 from provenance.release.retract import retract_release
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
 from provenance.store.jobs import create_job
-from provenance.store.log import get_head
+from provenance.store.log import MAX_INDEX, get_head
 from provenance.store.releases import TAKEN, get_release, list_releases, next_version
 from provenance.store.samples import check_selection
 from provenance.store.session import read_session, write_session
@@ -100,6 +102,23 @@ def index_releases(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
 def show_release(reference: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """One release, by id or `name@version`."""
     return get_release(session, reference)
+
+
+@router.get("/{reference}/diff/{other}")
+def show_diff(
+    reference: str,
+    other: str,
+    runtime: RuntimeDep,
+    session: SessionDep,
+    _: ReaderDep,
+    change: Annotated[Change | None, Query()] = None,
+    after: Annotated[int, Query(ge=-1, le=MAX_INDEX)] = -1,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> dict[str, Any]:
+    """What differs from one release to another. All samples are counted; `rows` lists those added and removed, or those of
+    one `change`, by entry index; `next_after` is where the next page begins."""
+    changes = CHANGED if change is None else (change,)
+    return compare_releases(runtime, session, (reference, other), changes=changes, after=after, limit=limit)
 
 
 @router.get("/{reference}/manifest")

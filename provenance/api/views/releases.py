@@ -80,7 +80,7 @@ class Withdrawal:
 class ReleasePage(Page):
     """`/releases/{name}@{version}`: did it pass, what is in it, what was held back. `load_code` is Python to paste.
 
-    `entry_index` is None while the release is being built; `error` says why a build failed.
+    `entry_index` is None while the release is being built; `error` says why a build failed. `previous` is the version before.
     """
 
     template: ClassVar[str] = "releases/show.html"
@@ -115,3 +115,4 @@ class ReleasePage(Page):
     withdrawn: Withdrawal | None = None
     recall: str | None = None
     error: str | None = None
+    previous: int | None = None

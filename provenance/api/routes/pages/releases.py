@@ -25,7 +25,7 @@ from provenance.report.build import KINDS
 from provenance.store.jobs import get_job
 from provenance.store.log import find_content, find_statement
 from provenance.store.pages import name_students
-from provenance.store.releases import TAKEN, get_release, list_releases
+from provenance.store.releases import TAKEN, find_previous, get_release, list_releases
 from provenance.store.reports import list_reports_about
 from provenance.store.runs import list_runs_of
 
@@ -110,6 +110,7 @@ def fill_release(asked: Asked, release: Mapping[str, Any]) -> ReleasePage:
         withdrawn=Withdrawal(**release["withdrawn"]) if release["withdrawn"] else None,
         recall=release["recall"],
         error=release["error"] and release["error"]["detail"],
+        previous=find_previous(asked.session, release["name"], release["version"]) if release["decision"] else None,
     )
 
 
