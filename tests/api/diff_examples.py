@@ -18,18 +18,16 @@ _NEW = replace(
     decision_id="dec-9a01", terms_digest=None,
 )  # fmt: skip
 _MOVED = ClassChange(
-    digest("class"), "meta/llama-3.1-8b-instruct", "weights", "changed", "released", "quarantined", 60, 60, "no-terms",
+    "meta/llama-3.1-8b-instruct", "weights", "changed", "released", "quarantined", 12, 60, 60, "no-terms",
     f"No document on record covers this teacher. {HOSTILE}",
 )  # fmt: skip
-_CAME = ClassChange(
-    digest("b"), "huggingface/smollm2-135m-instruct", "weights", "came", None, "released", 0, 30, None, None
-)
+_CAME = ClassChange("huggingface/smollm2-135m-instruct", "weights", "came", None, "released", 1, 0, 30, None, None)
 
-DIFF = ReleaseDiffPage(
+_DIFF = ReleaseDiffPage(
     before=_OLD,
     after=_NEW,
     counts={"added": 30, "removed": 60, "same": 200},
-    classes=[_MOVED, _CAME],
+    classes=[_CAME],
     quarantine=[_MOVED],
     documents=[Change("meta-llama-3.1", "removed", "Llama 3.1 Community License, version 3.1, from 2024-07-23, verified", None)],
     packs=[Change("weights", "changed", digest("w1"), digest("w2"))],
@@ -42,7 +40,9 @@ DIFF = ReleaseDiffPage(
     next_url=f"{_URL}?after=1350",
     choices=[Link("added and removed", _URL), Link("same", f"{_URL}?change=same")],
 )  # fmt: skip
-SAME = replace(
-    DIFF, counts={"added": 0, "removed": 0, "same": 260}, classes=[], quarantine=[], documents=[], packs=[], conditions=[],
+_SAME = replace(
+    _DIFF, counts={"added": 0, "removed": 0, "same": 260}, classes=[], quarantine=[], documents=[], packs=[], conditions=[],
     rows=[], next_url=None,
 )  # fmt: skip
+
+DIFF_EXAMPLES = {"release-diff": (_URL, _DIFF), "release-diff-same": (_URL, _SAME)}

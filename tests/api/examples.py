@@ -52,7 +52,6 @@ from provenance.api.views.sources import (
     SourcesPage,
 )
 from tests.api.collection_examples import COLLECTION_EXAMPLES
-from tests.api.diff_examples import DIFF, SAME
 from tests.api.example_values import (
     ANSWER,
     COMPARISONS,
@@ -306,8 +305,6 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "decisions": ("/decisions", DecisionsPage([DecisionRow("dec-81fe", "release demo@1", "acme-1b", "train", "deny", 320, "2026-11-24T10:00:00Z")])),
     "decision-lifted": ("/decisions/dec-81fe", replace(decision_page(), answer=parse_answer(LIFTED))),
     "decisions-new": ("/decisions", DecisionsPage([])),
-    "release-diff": ("/releases/demo/1..2", DIFF),
-    "release-diff-same": ("/releases/demo/1..2", SAME),
     "releases-new": ("/releases", ReleasesPage([])),
     "release": ("/releases/demo@1", release_page("partial")),
     "release-blocked": ("/releases/demo@1", release_page("blocked")),

@@ -31,14 +31,15 @@ class DiffSide:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """A class of facts that came, went, moved or grew: state and samples on each side, and the rule that held it back."""
+    """Classes of facts with the same fate: they came, went, moved or grew; state and samples on each side, and the rule that
+    held them back."""
 
-    fact_class: str
     teacher: str
     route: str
     change: str
     before: str | None
     after: str | None
+    classes: int
     samples_before: int
     samples_after: int
     rule: str | None
@@ -69,7 +70,8 @@ class SampleChange:
 
 @dataclass(frozen=True)
 class ReleaseDiffPage(Page):
-    """`/releases/{name}/{a}..{b}`: what came, what went, and why."""
+    """`/releases/{name}/{a}..{b}`: what came, what went, and why. `quarantine` is what moved into it or out of it, `classes`
+    what else differs; the API lists each class for itself."""
 
     template: ClassVar[str] = "releases/diff.html"
     section: ClassVar[str] = "Releases"

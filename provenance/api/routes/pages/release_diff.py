@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -52,8 +53,8 @@ def fill_diff(asked: Asked, said: Mapping[str, Any], url: str, change: str | Non
         before=_fill_side(said["before"], students),
         after=_fill_side(said["after"], students),
         counts=said["counts"],
-        classes=[_fill_class(item) for item in said["classes"]],
-        quarantine=[_fill_class(item) for item in said["quarantine"]],
+        classes=_fold_classes([item for item in said["classes"] if item not in said["quarantine"]]),
+        quarantine=_fold_classes(said["quarantine"]),
         documents=[_fill_change(item, "id", _say_document) for item in said["documents"]],
         packs=[_fill_change(item, "name", lambda pack: str(pack["digest"])) for item in said["packs"]],
         conditions=[
@@ -90,18 +91,25 @@ def _fill_side(side: Mapping[str, Any], students: Mapping[str, str]) -> DiffSide
     )
 
 
-def _fill_class(item: Mapping[str, Any]) -> ClassChange:
-    before, after = item["before"] or {}, item["after"] or {}
-    why = after if after.get("rule") else before
-    return ClassChange(
-        **{name: item[name] for name in ("fact_class", "teacher", "route", "change")},
-        before=before.get("state"),
-        after=after.get("state"),
-        samples_before=before.get("samples", 0),
-        samples_after=after.get("samples", 0),
-        rule=why.get("rule"),
-        text=why.get("text"),
-    )
+def _fold_classes(items: Sequence[Mapping[str, Any]]) -> list[ClassChange]:
+    """Classes that differ in what no reader looks for (the day, say) are one row, greatest first."""
+    rows: dict[ClassChange, tuple[int, int, int]] = {}
+    for item in items:
+        before, after = item["before"] or {}, item["after"] or {}
+        why = after if after.get("rule") else before
+        key = ClassChange(
+            **{name: item[name] for name in ("teacher", "route", "change")},
+            before=before.get("state"),
+            after=after.get("state"),
+            **dict.fromkeys(("classes", "samples_before", "samples_after"), 0),
+            rule=why.get("rule"),
+            text=why.get("text"),
+        )
+        classes, old, new = rows.get(key, (0, 0, 0))
+        rows[key] = (classes + 1, old + before.get("samples", 0), new + after.get("samples", 0))
+    names = ("classes", "samples_before", "samples_after")
+    folded = [replace(key, **dict(zip(names, sums, strict=True))) for key, sums in rows.items()]
+    return sorted(folded, key=lambda row: -max(row.samples_before, row.samples_after))
 
 
 def _fill_change(item: Mapping[str, Any], name: str, say: Any) -> Change:
