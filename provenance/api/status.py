@@ -42,6 +42,8 @@ STATUSES: dict[str, Status] = {
     "released": Status("Released", *_OK),
     "withdrawn": Status("Withdrawn", *_MUTE),
     "recalled": Status("Recalled", *_BAD),
+    "awaiting": Status("Awaiting approval", *_HELD),
+    "approved": Status("Approved", *_OK),
     # what became of a sample, class or document from one release to the next
     "added": Status("Added", *_OK),
     "removed": Status("Removed", *_BAD),

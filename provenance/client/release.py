@@ -1,7 +1,7 @@
 """Load a release, verified: nothing of it reaches the caller before every check has passed.
 
  1. Attestation: signed by a release key; it is about this manifest and these files.
- 2. State: not blocked, withdrawn or recalled, and made for this student.
+ 2. State: not blocked, withdrawn or recalled, made for this student, and approved where a second person must do so.
  3. Files: each has the digest and size of the manifest. What is parsed are the bytes that were hashed.
  4. Rows: the entries hash to the manifest's leaves root, and say what the columns say; prompt and completion open
     the commitments of their entry.
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from provenance.canonical import parse_json, sha256_digest
+from provenance.client.approval import APPROVAL, check_approval
 from provenance.client.check import Keys, Manifest, check_log_proof, check_manifest
 from provenance.client.fetch import fetch_files
 from provenance.client.rows import check_rows
@@ -66,7 +67,7 @@ def load_release(
         SignatureError: the attestation is not by a release key, or the checkpoint not by a log key.
         DigestMismatchError: manifest, file, entry or words were altered.
         InclusionError: the entries are not exactly those that stand in the log.
-        DeniedError: the release is blocked, withdrawn, recalled, or for another student.
+        DeniedError: the release is blocked, withdrawn, recalled, not approved yet, or for another student.
         UnavailableError: the service does not answer, or `datasets` is not installed.
     """
     datasets = _require("datasets")
@@ -130,9 +131,13 @@ def _open(
         small = {name: client.get_bytes(f"{where}/{page}") for name, page in _SMALL_FILES.items()}
         reference = str(release)
     keys = keys or ()
-    manifest = check_manifest(
+    manifest, known = check_manifest(
         small[MANIFEST], small[ATTESTATION], keys, client, student, reference=reference, ask_entry=ask_entry
     )
+    approval = _read_small(folder / APPROVAL) if local and (folder / APPROVAL).is_file() else None
+    check_approval(manifest, known, approval, keys)
+    if client is not None and known is not None and (known.get("approval") or {}).get("entry") is not None:
+        small[APPROVAL] = client.get_bytes(f"/api/v1/releases/{manifest.value['id']}/approval")
     if client is not None and not local:
         base = cache if cache is not None else platformdirs.user_cache_path("provenance") / "releases"
         folder = base if exact else base / manifest.digest.removeprefix("sha256:")

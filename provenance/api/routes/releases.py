@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -16,21 +16,23 @@ from provenance.errors import FieldError, GoneError, MalformedError, NotFoundErr
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.policy.gate import select_classes
+from provenance.release.approve import approve_release
 from provenance.release.build import release_folder
 from provenance.release.compare import CHANGED, compare_releases
 from provenance.release.indices import Change
 from provenance.release.manifest import LOG_PROOF
-from provenance.release.retract import retract_release
+from provenance.release.retract import MAX_REASON, retract_release
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
 from provenance.store.jobs import create_job
-from provenance.store.log import MAX_INDEX, get_head
-from provenance.store.releases import TAKEN, get_release, list_releases, next_version
+from provenance.store.log import MAX_INDEX, get_head, read_entry
+from provenance.store.releases import TAKEN, get_release, list_releases, next_version, refuse_unapproved
 from provenance.store.samples import check_selection
 from provenance.store.session import read_session, write_session
 from provenance.store.students import get_student
 
 router = APIRouter(prefix="/api/v1/releases", tags=["releases"])
+AWAITS = "release-awaits-approval"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -62,6 +64,7 @@ def post_release(
             "selection": selection,
             "student": body.student,
             "name": body.name,
+            "requested_by": actor.name,
             "version": next_version(session, body.name, identifier),
         }
         create_job(session, identifier=identifier, kind="release", request=request, now=format_time(runtime.clock()))
@@ -90,6 +93,42 @@ def post_withdrawal(
     with read_session(runtime.engine) as session:
         release = get_release(session, reference)
     return {"id": release["id"], "state": release["state"], "entry": done.first_index}
+
+
+class ApprovalRequest(RequestBody):
+    """What the approver wants to have on record; it may be left out."""
+
+    reason: str | None = Field(default=None, min_length=1, max_length=MAX_REASON)
+
+
+@router.post("/{reference}/approve", status_code=201)
+def post_approval(
+    reference: str,
+    runtime: RuntimeDep,
+    actor: WriterDep,
+    key: IdempotencyDep,
+    body: Annotated[ApprovalRequest | None, Body()] = None,
+) -> dict[str, Any]:
+    """Agree to a release, as another person than the one who asked for it; where a pack wants that, nobody is given its data
+    before."""
+    actor.require("govern")
+    actor.require_person("approve a release")
+    reason = body.reason if body else None
+    once = once_of("app", key, {"release": reference, "reason": reason, "actor": actor.name})
+    done = find_done(runtime, once) or approve_release(runtime, reference, reason=reason, actor=actor.name, once=once)
+    with read_session(runtime.engine) as session:
+        release = get_release(session, reference)
+    return {"id": release["id"], "state": release["state"], "approval": release["approval"], "entry": done.first_index}
+
+
+@router.get("/{reference}/approval")
+def show_approval(reference: str, session: SessionDep, _: ReaderDep) -> Response:
+    """The approval as it stands in the log, signed: what a copy needs to be used without a service."""
+    release = get_release(session, reference)
+    approval = release["approval"] or {"entry": None}
+    if approval["entry"] is None:
+        raise NotFoundError(f"release {release['name']}@{release['version']} was not approved by a second person")
+    return Response(read_entry(session, approval["entry"]), media_type="application/json")
 
 
 @router.get("")
@@ -158,6 +197,7 @@ def show_data(reference: str, path: str, runtime: RuntimeDep, session: SessionDe
     """One shard; only files that the manifest names are there."""
     release = get_release(session, reference)
     _refuse_taken(release)
+    refuse_unapproved(release, AWAITS)
     wanted = path if path.startswith("data/") else f"data/{path}"
     if wanted not in {file["path"] for file in release["files"]}:
         raise NotFoundError(f"release {reference} has no file {path!r}")

@@ -21,6 +21,7 @@ class ReleaseRow:
     released: int
     quarantined: int
     created_at: Time
+    approval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,19 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """A second person's word on the release: which rules ask for it, who asked for the release, who gave it where and why."""
+
+    state: str
+    rules: Sequence[Link]
+    requested_by: str | None
+    approved_by: str | None
+    at: Time | None
+    reason: str | None
+    entry: int | None
+
+
+@dataclass(frozen=True)
 class ReleasePage(Page):
     """`/releases/{name}@{version}`: did it pass, what is in it, what was held back. `load_code` is Python to paste.
 
@@ -116,3 +130,4 @@ class ReleasePage(Page):
     recall: str | None = None
     error: str | None = None
     previous: int | None = None
+    approval: Approval | None = None

@@ -101,14 +101,18 @@ def _fold_classes(items: Sequence[Mapping[str, Any]]) -> list[ClassChange]:
             **{name: item[name] for name in ("teacher", "route", "change")},
             before=before.get("state"),
             after=after.get("state"),
-            **dict.fromkeys(("classes", "samples_before", "samples_after"), 0),
+            classes=0,
+            samples_before=0,
+            samples_after=0,
             rule=why.get("rule"),
             text=why.get("text"),
         )
         classes, old, new = rows.get(key, (0, 0, 0))
         rows[key] = (classes + 1, old + before.get("samples", 0), new + after.get("samples", 0))
-    names = ("classes", "samples_before", "samples_after")
-    folded = [replace(key, **dict(zip(names, sums, strict=True))) for key, sums in rows.items()]
+    folded = [
+        replace(key, classes=classes, samples_before=old, samples_after=new)
+        for key, (classes, old, new) in rows.items()
+    ]
     return sorted(folded, key=lambda row: -max(row.samples_before, row.samples_after))
 
 
