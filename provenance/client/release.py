@@ -44,6 +44,8 @@ MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024
 MANIFEST, ATTESTATION = "manifest.json", "attestation.json"
 _SMALL_FILES = {MANIFEST: "manifest", ATTESTATION: "attestation", LOG_PROOF: "proof"}
 
+_DESCRIPTIONS = {"README.md": "card", "croissant.json": "croissant", "NOTICE.md": "notice"}  # for readers; not signed
+
 
 def load_release(
     release: str | Path,
@@ -88,7 +90,11 @@ def pull_release(client: Client, release: str, folder: Path, *, student: str | N
     found = _open(release, student, None, client, folder, exact=True)
     for name, data in found.small_files.items():
         (folder / name).write_bytes(data)
-    (folder / "README.md").write_bytes(client.get_bytes(f"{where}/card"))
+    for name, page in _DESCRIPTIONS.items():
+        try:
+            (folder / name).write_bytes(client.get_bytes(f"{where}/{page}"))
+        except NotFoundError:
+            (folder / name).unlink(missing_ok=True)  # an older release has no such file, and another's would mislead
     return found.manifest.value
 
 

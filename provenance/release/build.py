@@ -20,8 +20,10 @@ from provenance.ledger.durable import sync_folder
 from provenance.ledger.multiproof import make_ranges
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import RELEASABLE, Question, ask_gate, decision_predicate
+from provenance.release.croissant import CROISSANT, format_croissant
 from provenance.release.freeze import Frozen, freeze_samples
 from provenance.release.manifest import FORMAT, LOG_PROOF, format_card, format_manifest, parse_manifest
+from provenance.release.notice import NOTICE, format_notice
 from provenance.runtime import Runtime
 from provenance.store.log import find_content, find_statement, get_head, get_statement
 from provenance.store.samples import count_classes
@@ -122,6 +124,8 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
     data = format_manifest(manifest)
     write_file(partial / "manifest.json", data)
     write_file(partial / "README.md", format_card(manifest, teachers).encode())
+    write_file(partial / CROISSANT, format_croissant(manifest, teachers, day=decision["decided_at"][:10]))
+    write_file(partial / NOTICE, format_notice(manifest, _documents(answer)).encode())
     write_file(partial / "attestation.json", _attest(runtime, manifest, data))
     if log_proof is not None:
         write_file(partial / LOG_PROOF, log_proof.encode())
@@ -173,6 +177,17 @@ def _carried(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
                 if condition["status"] != "not-triggered":
                     carried.setdefault(f"{condition['document']} {condition['type']} {condition['clause']}", condition)
     return [carried[key] for key in sorted(carried)]
+
+
+def _documents(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents that bind what goes out, each once."""
+    found = {
+        document["id"]: document
+        for item in answer["classes"]
+        if item["answer"]["verdict"] in RELEASABLE
+        for document in item["answer"]["documents"]
+    }
+    return list(found.values())
 
 
 def _asking(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

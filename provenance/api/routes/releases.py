@@ -19,8 +19,10 @@ from provenance.policy.gate import select_classes
 from provenance.release.approve import approve_release
 from provenance.release.build import release_folder
 from provenance.release.compare import CHANGED, compare_releases
+from provenance.release.croissant import CROISSANT
 from provenance.release.indices import Change
 from provenance.release.manifest import LOG_PROOF
+from provenance.release.notice import NOTICE
 from provenance.release.retract import MAX_REASON, retract_release
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
@@ -176,6 +178,18 @@ def show_attestation(reference: str, runtime: RuntimeDep, session: SessionDep, _
 def show_card(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
     """The dataset card (README.md)."""
     return _file(runtime, get_release(session, reference), "README.md", "text/markdown")
+
+
+@router.get("/{reference}/croissant")
+def show_croissant(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The Croissant description (croissant.json)."""
+    return _file(runtime, get_release(session, reference), CROISSANT, "application/ld+json")
+
+
+@router.get("/{reference}/notice")
+def show_notice(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The notice that goes with the data (NOTICE.md)."""
+    return _file(runtime, get_release(session, reference), NOTICE, "text/markdown")
 
 
 @router.get("/{reference}/proof")
