@@ -24,6 +24,7 @@ from provenance.canonical import parse_json, sha256_digest
 from provenance.client.approval import APPROVAL, check_approval
 from provenance.client.check import Keys, Manifest, check_log_proof, check_manifest
 from provenance.client.fetch import fetch_files
+from provenance.client.loaders import ReleaseRows, check_format, to_trl
 from provenance.client.rows import check_rows
 from provenance.errors import (
     DeniedError,
@@ -55,8 +56,9 @@ def load_release(
     keys: Keys | None = None,
     client: Client | None = None,
     cache_dir: str | Path | None = None,
-) -> Dataset:
-    """A verified `datasets.Dataset` of a release, or an error that says what failed.
+    format: str = "datasets",  # noqa: A002  # what it is called where data sets are loaded
+) -> Any:
+    """A verified data set of a release, or an error that says what failed.
 
     Args:
         release: `name@version`, an id, or the folder of a release.
@@ -65,16 +67,24 @@ def load_release(
         keys: release keys that you trust, as `provenance keys list --json` prints them; the service's without it.
         client: the service to ask; the one of the environment without it.
         cache_dir: where downloaded files are kept; they are checked each time.
+        format: `datasets`, a `datasets.Dataset`; `trl`, the same with only prompt and completion, as TRL's trainers take
+            it; `torch`, a map-style data set for a `DataLoader`, which needs neither package (see `ReleaseRows`).
     Raises:
         SignatureError: the attestation is not by a release key, or the checkpoint not by a log key.
         DigestMismatchError: manifest, file, entry or words were altered.
         InclusionError: the entries are not exactly those that stand in the log.
         DeniedError: the release is blocked, withdrawn, recalled, not approved yet, or for another student.
-        UnavailableError: the service does not answer, or `datasets` is not installed.
+        UnavailableError: the service does not answer, or `datasets` (for `torch`: pyarrow) is not installed.
+        MalformedError: there is no such format, or `trl` cannot hold what the samples are.
     """
-    datasets = _require("datasets")
+    check_format(format)
+    datasets = _require("datasets") if format != "torch" else None
     found = _open(release, student, keys, client, Path(cache_dir) if cache_dir is not None else None)
-    return _pick(datasets, found, split)
+    tables = _pick(found, split)
+    if datasets is None:
+        return ReleaseRows(tables)
+    dataset = _make_dataset(datasets, found.manifest, tables)
+    return to_trl(dataset) if format == "trl" else dataset
 
 
 def verify_release(
@@ -203,14 +213,18 @@ def _source(folder: Path, item: Mapping[str, Any]) -> Any:
     return pyarrow.BufferReader(data)
 
 
-def _pick(datasets: Any, found: _Opened, split: str) -> Dataset:
-    import pyarrow
-
-    tables, manifest = found.tables, found.manifest
+def _pick(found: _Opened, split: str) -> list[Any]:
+    tables = found.tables
     parts = [table for path, table in sorted(tables.items()) if path.startswith(f"data/{split}-")]
     if not parts:
         known = ", ".join(sorted({path.removeprefix("data/").split("-")[0] for path in tables})) or "none"
         raise NotFoundError(f"the release has no split {split!r}; it has {known}", FieldError("split", split, known))
+    return parts
+
+
+def _make_dataset(datasets: Any, manifest: Manifest, parts: list[Any]) -> Dataset:
+    import pyarrow
+
     dataset: Dataset = datasets.Dataset(datasets.table.InMemoryTable(pyarrow.concat_tables(parts)))
     dataset.info.description = f"{manifest.value['name']}@{manifest.value['version']} {manifest.digest}"
     return dataset
