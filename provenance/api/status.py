@@ -42,6 +42,18 @@ STATUSES: dict[str, Status] = {
     "released": Status("Released", *_OK),
     "withdrawn": Status("Withdrawn", *_MUTE),
     "recalled": Status("Recalled", *_BAD),
+    "awaiting": Status("Awaiting approval", *_HELD),
+    "approved": Status("Approved", *_OK),
+    # what became of a sample, class or document from one release to the next
+    "added": Status("Added", *_OK),
+    "removed": Status("Removed", *_BAD),
+    "same": Status("Same", *_MUTE),
+    "changed": Status("Changed", *_WARN),
+    "came": Status("Came", *_OK),
+    "went": Status("Went", *_BAD),
+    "not-selected": Status("Not selected", *_MUTE),
+    "not-logged-yet": Status("Not logged yet", *_MUTE),
+    "held-back": Status("Held back", *_HELD),
     # runs and reports
     "planned": Status("Planned", *_MUTE),
     "queued": Status("Queued", *_MUTE),

@@ -21,6 +21,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "access": "actor:str act:str target:str? reason:str? at:time",
         "agreement": "id:str step:agreement-step provider:str parties:list models:list routes:list actions:list "
         "students:list document_digest:digest valid_from:day valid_to:day? actor:str at:time reason:str?",
+        "approval": "id:str release:str manifest_digest:digest reason:str? actor:str at:time",
         "batch": "capture:str collector:str count:int root:digest",
         "capture": "id:str dataset:str collector:str opened_at:time code:map? source:str?",
         "curation": "id:str",
@@ -61,6 +62,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "run": "release",
         "access": "authority",
         "agreement": "authority",
+        "approval": "authority",
         "decision": "authority",
         "erasure": "authority",
         "exception": "authority",

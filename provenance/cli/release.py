@@ -30,7 +30,7 @@ def create(
 ) -> None:
     """Ask the gate, freeze what it allows, quarantine the rest. Exits 5 where nothing is allowed."""
     chosen = {"teacher": teacher, "route": route, "evidence": evidence}
-    with open_client() as client:
+    with open_client(as_person=True) as client:
         selection = {field: value for field, value in chosen.items() if value is not None}
         body = {"dataset": dataset, "student": declared(client, student), "name": name, "selection": selection}
         made = client.post("/api/v1/releases", body)
@@ -117,6 +117,40 @@ def withdraw(
         print_line(f"{reference} is withdrawn: entry {said['entry']}")
 
 
+@app.command("diff")
+def diff(
+    before: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    after: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    rows: Annotated[int, typer.Option(min=0, max=500, help="How many of the samples to list.")] = 20,
+    change: Annotated[str | None, typer.Option(help="List only the samples added, removed or same.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What differs from one release to another: samples, classes, terms, packs, conditions, quarantine."""
+    with open_client() as client:
+        said = client.get(f"/api/v1/releases/{before}/diff/{after}", change=change, limit=max(1, rows))
+    if as_json:
+        print_json(said)
+        return
+    from provenance.cli.release_diff import print_diff
+
+    print_diff(said, rows=rows)
+
+
+@app.command("approve")
+def approve(
+    reference: Annotated[str, typer.Argument(help="NAME@VERSION or id.")],
+    reason: Annotated[str | None, typer.Option(help="What you want to have on record.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Agree to a release as another person than the one who asked for it; see PROVENANCE_TOKEN."""
+    with open_client(as_person=True) as client:
+        said = client.post(f"/api/v1/releases/{reference}/approve", {"reason": reason})
+    if as_json:
+        print_json(said)
+    else:
+        print_line(f"{reference} is approved by {said['approval']['approved_by']}: entry {said['entry']}")
+
+
 def wait_for(client: Any, url: str, what: str) -> dict[str, Any]:
     """Wait for a job with a bar that follows its progress; a job that failed is an error."""
     with show_progress() as progress:
@@ -185,6 +219,14 @@ def print_release(release: Mapping[str, Any]) -> None:
         print_line(
             f"condition: {item['type']} ({item['status']}): {item['requirement']} ({item['document']}, {item['clause']})"
         )
+    approval = release.get("approval")
+    if approval and approval["state"] == "approved":
+        print_line(f"approved by {approval['approved_by']} on {approval['at']} (entry {approval['entry']})")
+    elif approval:
+        print_line(
+            f"awaits a second person ({', '.join(rule['id'] for rule in approval['rules'])}): until then no data"
+        )
+        print_line(f"  provenance release approve {release['name']}@{release['version']}")
     if release.get("withdrawn"):
         said = release["withdrawn"]
         print_line(f"withdrawn by {said['actor']} on {said['at']} (entry {said['entry']}): {said['reason']}")

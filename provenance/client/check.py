@@ -56,8 +56,8 @@ def check_manifest(
     *,
     reference: str | None,
     ask_entry: bool = False,
-) -> Manifest:
-    """Check a manifest and its attestation; with a `client`, state and student too.
+) -> tuple[Manifest, Mapping[str, Any] | None]:
+    """Check a manifest and its attestation; with a `client`, state and student too, and the answer has what it knows.
 
     `ask_entry`: the keys are the service's own, so its word on where the release stands in the log counts for revoked ones.
 
@@ -76,10 +76,11 @@ def check_manifest(
         raise DigestMismatchError(
             f"asked for release {reference}, got {named['name']}@{named['version']} ({named['id']})"
         )
-    if client is not None:
-        _check_state(client.get(f"/api/v1/releases/{named['id']}"), manifest)
+    known = client.get(f"/api/v1/releases/{named['id']}") if client is not None else None
+    if known is not None:
+        _check_state(known, manifest)
     _check_student(named.get("student"), student, client)
-    return manifest
+    return manifest, known
 
 
 def check_log_proof(text: str, leaves: Mapping[int, bytes], keys: Keys) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,9 +21,6 @@ from provenance.client.problem import error_of
 from provenance.client.spool import Spool, default_spool
 from provenance.client.upload import Uploader
 from provenance.errors import FieldError, SettingsError, UnavailableError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 BUSY_STATES = frozenset(("queued", "planned", "building", "running", "rendering", "pending"))
@@ -150,12 +147,19 @@ class Client:
         return self.spool.count_waiting() + uploader.in_flight
 
     def load_release(
-        self, release: str | Path, student: str | None = None, *, split: str = "train", keys: Any = None
-    ) -> Dataset:
-        """A verified `datasets.Dataset` of a release (`"math@3"`, an id, or a folder); see `provenance.load_release`."""
+        self,
+        release: str | Path,
+        student: str | None = None,
+        *,
+        split: str = "train",
+        keys: Any = None,
+        format: str = "datasets",  # noqa: A002  # as in `load_release`
+    ) -> Any:
+        """A verified `datasets.Dataset` of a release (`"math@3"`, an id, or a folder), or another `format` of it; see
+        `provenance.load_release`."""
         from provenance.client.release import load_release
 
-        return load_release(release, student=student, split=split, keys=keys, client=self)
+        return load_release(release, student=student, split=split, keys=keys, client=self, format=format)
 
 
 def _check_url(url: str) -> str:

@@ -1,7 +1,7 @@
 """Load a release, verified: nothing of it reaches the caller before every check has passed.
 
  1. Attestation: signed by a release key; it is about this manifest and these files.
- 2. State: not blocked, withdrawn or recalled, and made for this student.
+ 2. State: not blocked, withdrawn or recalled, made for this student, and approved where a second person must do so.
  3. Files: each has the digest and size of the manifest. What is parsed are the bytes that were hashed.
  4. Rows: the entries hash to the manifest's leaves root, and say what the columns say; prompt and completion open
     the commitments of their entry.
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from provenance.canonical import parse_json, sha256_digest
+from provenance.client.approval import APPROVAL, check_approval
 from provenance.client.check import Keys, Manifest, check_log_proof, check_manifest
 from provenance.client.fetch import fetch_files
+from provenance.client.loaders import ReleaseRows, check_format, to_trl
 from provenance.client.rows import check_rows
 from provenance.errors import (
     DeniedError,
@@ -43,6 +45,8 @@ MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024
 MANIFEST, ATTESTATION = "manifest.json", "attestation.json"
 _SMALL_FILES = {MANIFEST: "manifest", ATTESTATION: "attestation", LOG_PROOF: "proof"}
 
+_DESCRIPTIONS = {"README.md": "card", "croissant.json": "croissant", "NOTICE.md": "notice"}  # for readers; not signed
+
 
 def load_release(
     release: str | Path,
@@ -52,8 +56,9 @@ def load_release(
     keys: Keys | None = None,
     client: Client | None = None,
     cache_dir: str | Path | None = None,
-) -> Dataset:
-    """A verified `datasets.Dataset` of a release, or an error that says what failed.
+    format: str = "datasets",  # noqa: A002  # what it is called where data sets are loaded
+) -> Any:
+    """A verified data set of a release, or an error that says what failed.
 
     Args:
         release: `name@version`, an id, or the folder of a release.
@@ -62,16 +67,24 @@ def load_release(
         keys: release keys that you trust, as `provenance keys list --json` prints them; the service's without it.
         client: the service to ask; the one of the environment without it.
         cache_dir: where downloaded files are kept; they are checked each time.
+        format: `datasets`, a `datasets.Dataset`; `trl`, the same with only prompt and completion, as TRL's trainers take
+            it; `torch`, a map-style data set for a `DataLoader`, which needs neither package (see `ReleaseRows`).
     Raises:
         SignatureError: the attestation is not by a release key, or the checkpoint not by a log key.
         DigestMismatchError: manifest, file, entry or words were altered.
         InclusionError: the entries are not exactly those that stand in the log.
-        DeniedError: the release is blocked, withdrawn, recalled, or for another student.
-        UnavailableError: the service does not answer, or `datasets` is not installed.
+        DeniedError: the release is blocked, withdrawn, recalled, not approved yet, or for another student.
+        UnavailableError: the service does not answer, or `datasets` (for `torch`: pyarrow) is not installed.
+        MalformedError: there is no such format, or `trl` cannot hold what the samples are.
     """
-    datasets = _require("datasets")
+    check_format(format)
+    datasets = _require("datasets") if format != "torch" else None
     found = _open(release, student, keys, client, Path(cache_dir) if cache_dir is not None else None)
-    return _pick(datasets, found, split)
+    tables = _pick(found, split)
+    if datasets is None:
+        return ReleaseRows(tables)
+    dataset = _make_dataset(datasets, found.manifest, tables)
+    return to_trl(dataset) if format == "trl" else dataset
 
 
 def verify_release(
@@ -87,7 +100,11 @@ def pull_release(client: Client, release: str, folder: Path, *, student: str | N
     found = _open(release, student, None, client, folder, exact=True)
     for name, data in found.small_files.items():
         (folder / name).write_bytes(data)
-    (folder / "README.md").write_bytes(client.get_bytes(f"{where}/card"))
+    for name, page in _DESCRIPTIONS.items():
+        try:
+            (folder / name).write_bytes(client.get_bytes(f"{where}/{page}"))
+        except NotFoundError:
+            (folder / name).unlink(missing_ok=True)  # an older release has no such file, and another's would mislead
     return found.manifest.value
 
 
@@ -130,9 +147,13 @@ def _open(
         small = {name: client.get_bytes(f"{where}/{page}") for name, page in _SMALL_FILES.items()}
         reference = str(release)
     keys = keys or ()
-    manifest = check_manifest(
+    manifest, known = check_manifest(
         small[MANIFEST], small[ATTESTATION], keys, client, student, reference=reference, ask_entry=ask_entry
     )
+    approval = _read_small(folder / APPROVAL) if local and (folder / APPROVAL).is_file() else None
+    check_approval(manifest, known, approval, keys)
+    if client is not None and known is not None and (known.get("approval") or {}).get("entry") is not None:
+        small[APPROVAL] = client.get_bytes(f"/api/v1/releases/{manifest.value['id']}/approval")
     if client is not None and not local:
         base = cache if cache is not None else platformdirs.user_cache_path("provenance") / "releases"
         folder = base if exact else base / manifest.digest.removeprefix("sha256:")
@@ -192,14 +213,18 @@ def _source(folder: Path, item: Mapping[str, Any]) -> Any:
     return pyarrow.BufferReader(data)
 
 
-def _pick(datasets: Any, found: _Opened, split: str) -> Dataset:
-    import pyarrow
-
-    tables, manifest = found.tables, found.manifest
+def _pick(found: _Opened, split: str) -> list[Any]:
+    tables = found.tables
     parts = [table for path, table in sorted(tables.items()) if path.startswith(f"data/{split}-")]
     if not parts:
         known = ", ".join(sorted({path.removeprefix("data/").split("-")[0] for path in tables})) or "none"
         raise NotFoundError(f"the release has no split {split!r}; it has {known}", FieldError("split", split, known))
+    return parts
+
+
+def _make_dataset(datasets: Any, manifest: Manifest, parts: list[Any]) -> Dataset:
+    import pyarrow
+
     dataset: Dataset = datasets.Dataset(datasets.table.InMemoryTable(pyarrow.concat_tables(parts)))
     dataset.info.description = f"{manifest.value['name']}@{manifest.value['version']} {manifest.digest}"
     return dataset

@@ -44,6 +44,8 @@ def format_answer(
         answer["agreements"] = list(dict.fromkeys(outcome.agreements))
     if outcome.exceptions:
         answer["exceptions"] = outcome.exceptions
+    if outcome.approvals:
+        answer["approval"] = outcome.approvals  # what a pack asks a second person for, before the data may be used
     return answer
 
 

@@ -2,7 +2,8 @@
 
 - `students.yaml` holds named students; a case takes one and writes only what differs.
 - A case that expects nothing but a verdict still pins the verdict; `rule`, `document`, `clause` pin one reason,
-  `documents` all that bind, `conditions` statuses, `unknown` the facts that are missing, `remedy` an offered change.
+  `documents` all that bind, `conditions` statuses, `unknown` the facts that are missing, `remedy` an offered change,
+  `approval` all rules that ask for a second person.
 - `inherited` is what a teacher that was trained here carries (`lineage.inherited.parse_inheritance`).
 """
 
@@ -28,7 +29,7 @@ from provenance.terms.yaml_file import read_yaml
 STUDENTS_FILE = "students.yaml"
 _CASE_FIELDS = frozenset({"name", "sample", "student", "action", "at", "agreements", "inherited", "expect"})
 _EXPECT_FIELDS = frozenset(
-    {"verdict", "rule", "document", "clause", "route", "documents", "conditions", "unknown", "remedy"}
+    {"verdict", "rule", "document", "clause", "route", "documents", "conditions", "unknown", "remedy", "approval"}
 )
 _TEACHER_FIELDS = ("route", "host", "revision", "obtained_at", "served_model")
 _DEFAULT_ACCOUNT = {"holder": "acme", "plan": "api"}
@@ -173,6 +174,8 @@ def run_case(case: PolicyCase, catalogue: Catalogue, pack: Pack) -> CaseResult:
     except MalformedError as exc:
         return CaseResult(case, "malformed", (str(exc),), frozenset())
     rules = frozenset(reason["rule"] for reason in answer["reasons"])
+    if "approval" in case.expect:  # they bar nothing, so only a case that looks for them tries them
+        rules |= {rule["id"] for rule in answer.get("approval", ())}
     return CaseResult(case, answer["verdict"], tuple(_problems(case.expect, answer)), rules)
 
 
@@ -189,6 +192,9 @@ def _problems(expect: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]
         problems.append(f"documents are {documents}, expected {sorted(expect['documents'])}")
     if "unknown" in expect and sorted(answer["unknown"]) != sorted(expect["unknown"]):
         problems.append(f"unknown is {answer['unknown']}, expected {expect['unknown']}")
+    asking = sorted(rule["id"] for rule in answer.get("approval", ()))
+    if "approval" in expect and asking != sorted(expect["approval"]):
+        problems.append(f"a second person is asked for by {asking}, expected {sorted(expect['approval'])}")
     for kind, status in (expect.get("conditions") or {}).items():
         found = [condition["status"] for condition in answer["conditions"] if condition["type"] == kind]
         if status not in found:
@@ -202,21 +208,22 @@ def _problems(expect: Mapping[str, Any], answer: Mapping[str, Any]) -> list[str]
 def rules_without_cases(results: Sequence[CaseResult], pack: Pack) -> list[str]:
     """Rules of the pack that no case made speak."""
     spoke = frozenset(rule for result in results for rule in result.rules)
-    return sorted(set(pack.rules) - spoke)
+    return sorted({*pack.rules, *pack.approvals} - spoke)
 
 
 def check_cases(cases: Sequence[PolicyCase], pack: Pack) -> None:
     """Refuse a pack of which no case speaks, and a case that expects a rule which does not exist."""
     named = {}
+    held = {**pack.rules, **pack.approvals}
     for case in cases:
-        rule = case.expect.get("rule")
-        if rule is None or rule in OWN_RULES:
-            continue
-        if rule not in pack.rules:
-            raise PolicyDocumentError(
-                f"{case.file}, case {case.name!r}: expects rule {rule!r}, which is not in the pack"
-            )
-        named[pack.rules[rule].pack] = case
+        for rule in (case.expect.get("rule"), *case.expect.get("approval", ())):
+            if rule is None or rule in OWN_RULES:
+                continue
+            if rule not in held:
+                raise PolicyDocumentError(
+                    f"{case.file}, case {case.name!r}: expects rule {rule!r}, which is not in the pack"
+                )
+            named[held[rule].pack] = case
     bare = sorted(set(pack.packs) - named.keys())
     if bare:
         raise PolicyDocumentError(f"{bare[0]}.cedar: a pack without cases; expected one that names a rule of it")

@@ -264,6 +264,7 @@ def _whole(outcomes: Sequence[Outcome]) -> Outcome:
             (whole.unknown, outcome.unknown),
             (whole.agreements, outcome.agreements),
             (whole.exceptions, outcome.exceptions),
+            (whole.approvals, outcome.approvals),
         ):
             fresh = [item for item in items if repr(item) not in seen]
             seen.update(repr(item) for item in fresh)

@@ -183,5 +183,6 @@ def decision_predicate(
         ],
         "agreements": list(gate.answer.get("agreements", ())),
         "exceptions": list(gate.answer.get("exceptions", ())),
+        "approval": [rule["id"] for rule in gate.answer.get("approval", ())],
         "answer_digest": sha256_digest(canonical_bytes(gate.content())),
     }

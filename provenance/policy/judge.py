@@ -18,7 +18,7 @@ from provenance.policy.exception import PolicyException, is_liftable
 from provenance.policy.facts import Case, Facts, compute_facts, student_attributes
 from provenance.policy.pack import Pack, Rule
 from provenance.policy.student import parse_student
-from provenance.policy.verdict import VERDICTS, ConditionStatus, Finding, Verdict, strictest
+from provenance.policy.verdict import PERMITTING, VERDICTS, ConditionStatus, Finding, Verdict, strictest
 from provenance.policy.weights import add_weights
 from provenance.terms.agreement import Agreement, parse_agreement
 from provenance.terms.catalogue import Catalogue
@@ -48,6 +48,7 @@ class Outcome:
     documents: list[Document] = field(default_factory=list)
     agreements: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
+    approvals: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def left(self) -> int:
@@ -97,7 +98,7 @@ def judge(
 def hold_back(outcome: Outcome, recall: str) -> Outcome:
     """The same outcome where a recall holds the samples back: denied, whatever rules and exceptions say."""
     reason = _plain_reason(RECALL_RULE, f"recall {recall} holds these samples back", effect="deny")
-    return replace(outcome, verdict="deny", reasons=[reason, *outcome.reasons], unknown=[])
+    return replace(outcome, verdict="deny", reasons=[reason, *outcome.reasons], unknown=[], approvals=[])
 
 
 def _combinations(binding: Binding) -> Iterable[tuple[tuple[Bound, Document], ...]]:
@@ -129,6 +130,11 @@ def _evaluate(
     outcome.conditions.extend(exception.condition() for exception in used)
     outcome.verdict = _verdict(standing, facts, case, pack, outcome)
     outcome.unknown = list(dict.fromkeys(outcome.unknown)) if outcome.verdict == "review" else []
+    if outcome.verdict in PERMITTING:
+        asking = pack.ask_approval(case.action, student_attributes(case.student), facts.to_cedar(), outcome.verdict)
+        outcome.approvals = [
+            {name: getattr(rule, name) for name in ("id", "title", "clause", "route")} for rule in asking
+        ]
     return outcome
 
 
@@ -221,6 +227,7 @@ def _merge(outcomes: Sequence[Outcome], binding: Binding) -> Outcome:
         documents=list({d.id: d for o in outcomes for d in o.documents}.values()),
         agreements=list(dict.fromkeys(a for o in outcomes for a in o.agreements)),
         exceptions=list(dict.fromkeys(e for o in outcomes for e in o.exceptions)),
+        approvals=_unique(a for o in outcomes for a in o.approvals),
     )
     if merged.verdict == "review":
         merged.unknown = list(dict.fromkeys(need for o in outcomes for need in o.unknown))

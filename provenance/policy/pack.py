@@ -3,6 +3,8 @@
 - A rule without `@id`, title, clause or basis, with an unknown verdict or action, or that does not type-check is
   refused with its file and name; a pack that was refused never replaces the one in force.
 - Evaluation is always with the schema. An error or `NoDecision` is reported as such, and the caller makes it `review`.
+- A forbid of `@verdict("approve")` bars nothing and is asked apart: a release of a class of which it speaks (with `@given`, only
+  where the class came out with that verdict) waits for a second person. Where it cannot be evaluated, it speaks.
 - A pack answers the same request always the same, so it keeps its newest answers: classes that differ in what no rule sees
   (the day, within one version of the terms) are one request.
 """
@@ -26,6 +28,8 @@ from provenance.resources import find_resource
 SCHEMA_FILE = "schema.cedarschema"
 _ROUTES = frozenset({"document", "contract", "licence", "copyright", "statute", "policy"})
 _REQUIRED = ("id", "title", "route")
+APPROVE = "approve"
+_EFFECTS = frozenset({"deny", "review", APPROVE})
 KEPT_ANSWERS = 4096  # of about 1 KB each
 
 
@@ -46,6 +50,7 @@ class Rule:
     conditions: tuple[str, ...]
     remedy: str | None
     documents: tuple[str, ...] = ()
+    given: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,25 +64,32 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Pack:
-    """All rules, ready to evaluate; `packs` maps the name of each file to its digest."""
+    """All rules, ready to evaluate; `packs` maps the name of each file to its digest. `approvals` are the rules that ask for a
+    second person; no other rule is among them, and they are not among `rules`."""
 
     rules: Mapping[str, Rule]
+    approvals: Mapping[str, Rule]
     packs: Mapping[str, str]
     digest: str
     enforced: frozenset[str]
     texts: Mapping[str, str]
     schema_text: str
     _ask: Callable[[str, str], Evaluation]
+    _ask_approval: Callable[[str, str], Evaluation]
 
     def evaluate(self, action: str, student: Mapping[str, Any], facts: Mapping[str, Any]) -> Evaluation:
         """Ask whether the student may take the action on a class with these facts."""
-        entities = json.dumps(
-            [
-                {"uid": {"type": "Student", "id": "student"}, "attrs": student, "parents": []},
-                {"uid": {"type": "FactClass", "id": "class"}, "attrs": facts, "parents": []},
-            ]
-        )
-        return self._ask(action, entities)
+        return self._ask(action, _format_entities(student, facts))
+
+    def ask_approval(
+        self, action: str, student: Mapping[str, Any], facts: Mapping[str, Any], verdict: str
+    ) -> tuple[Rule, ...]:
+        """The rules that want a second person before the action, on a class that came out with `verdict`."""
+        if not self.approvals:
+            return ()
+        evaluation = self._ask_approval(action, _format_entities(student, facts))
+        spoke = self.approvals.values() if evaluation.error is not None else evaluation.rules
+        return tuple(rule for rule in spoke if rule.given in (None, verdict))
 
     @property
     def id(self) -> str:
@@ -94,6 +106,15 @@ class Pack:
             "digest": self.digest,
             "packs": [{"name": name, "digest": digest} for name, digest in self.packs.items()],
         }
+
+
+def _format_entities(student: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    return json.dumps(
+        [
+            {"uid": {"type": "Student", "id": "student"}, "attrs": student, "parents": []},
+            {"uid": {"type": "FactClass", "id": "class"}, "attrs": facts, "parents": []},
+        ]
+    )
 
 
 def load_pack(folder: Path | None = None) -> Pack:
@@ -128,16 +149,22 @@ def build_pack(texts: Mapping[str, str], schema_text: str) -> Pack:
             rules[rule.id] = rule
     whole = "\n".join(texts.values())
     parsed = json.loads(cedarpy.policies_to_json_str(whole))["staticPolicies"]
+    named = {name: rules[policy["annotations"]["id"]] for name, policy in parsed.items()}
+    sets: dict[bool, dict[str, Any]] = {True: {}, False: {}}
+    for name, policy in parsed.items():
+        sets[named[name].effect == APPROVE][name] = policy
     packs = _digest_texts(texts)
     digest = digest_sources(texts, schema_text)
     return Pack(
-        rules=rules,
+        rules={name: rule for name, rule in rules.items() if rule.effect != APPROVE},
+        approvals={name: rule for name, rule in rules.items() if rule.effect == APPROVE},
         packs=packs,
         digest=digest,
         enforced=frozenset(kind for rule in rules.values() for kind in rule.conditions),
         texts=dict(texts),
         schema_text=schema_text,
-        _ask=_make_ask(whole, schema, {name: rules[policy["annotations"]["id"]] for name, policy in parsed.items()}),
+        _ask=_make_ask(sets[False], schema, named),
+        _ask_approval=_make_ask(sets[True], schema, named),
     )
 
 
@@ -152,9 +179,10 @@ def _digest_texts(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: sha256_digest(text.encode()) for name, text in texts.items()}
 
 
-def _make_ask(text: str, schema: Any, rules: Mapping[str, Rule]) -> Callable[[str, str], Evaluation]:
-    """Cedar with the policies of `text`; `rules` are ours by Cedar's names for them."""
-    policies = cedarpy.PolicySet.from_str(text)
+def _make_ask(parsed: Mapping[str, Any], schema: Any, rules: Mapping[str, Rule]) -> Callable[[str, str], Evaluation]:
+    """Cedar with parsed policies; `rules` are ours by Cedar's names for them."""
+    whole = {"templates": {}, "staticPolicies": dict(parsed), "templateLinks": []}
+    policies = cedarpy.PolicySet.from_json_str(json.dumps(whole))
 
     @lru_cache(maxsize=KEPT_ANSWERS)
     def ask(action: str, entities: str) -> Evaluation:
@@ -203,11 +231,15 @@ def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
         raise PolicyDocumentError(f"{name}.cedar: rule {label} has neither @clause nor @basis")
     if notes["route"] not in _ROUTES:
         raise PolicyDocumentError(f"{name}.cedar: rule {label}: @route {notes['route']!r}, expected {sorted(_ROUTES)}")
-    if not notes.get("about") and not notes.get("condition"):
-        raise PolicyDocumentError(f"{name}.cedar: rule {label} has neither @about nor @condition")
     verdict = notes.get("verdict")
-    if policy["effect"] == "forbid" and verdict not in ("deny", "review"):
-        raise PolicyDocumentError(f"{name}.cedar: rule {label}: @verdict is {verdict!r}, expected deny or review")
+    if policy["effect"] == "forbid" and verdict not in _EFFECTS:
+        raise PolicyDocumentError(
+            f"{name}.cedar: rule {label}: @verdict is {verdict!r}, expected deny or review, or {APPROVE}"
+        )
+    if notes.get("given") and verdict != APPROVE:
+        raise PolicyDocumentError(f'{name}.cedar: rule {label}: @given stands only beside @verdict("{APPROVE}")')
+    if verdict != APPROVE and not notes.get("about") and not notes.get("condition"):
+        raise PolicyDocumentError(f"{name}.cedar: rule {label} has neither @about nor @condition")
     if policy["effect"] == "permit" and verdict is not None:
         raise PolicyDocumentError(f"{name}.cedar: rule {label} is a permit and takes no @verdict")
     named = check_words(f"{name}.cedar: rule {label}", notes, policy)
@@ -222,4 +254,5 @@ def _read_rule(name: str, key: str, policy: Mapping[str, Any]) -> Rule:
         conditions=tuple(kind.strip() for kind in notes.get("condition", "").split(",") if kind.strip()),
         remedy=notes.get("remedy"),
         documents=named,
+        given=notes.get("given"),
     )

@@ -13,6 +13,7 @@ from provenance.policy.conditions import JUDGED
 from provenance.policy.facts import DOCUMENT_FACTS, OWN_FACTS, WEIGHTS_FACTS
 from provenance.policy.inputs import DISTRIBUTIONS, EVIDENCE_GRADES, USES
 from provenance.policy.record import SCAN_TEXTS
+from provenance.policy.verdict import PERMITTING
 from provenance.terms.resolve import UNMATCHED_KINDS
 from provenance.terms.route import ACCESS_ROUTES
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from provenance.policy.pack import Pack
     from provenance.terms.catalogue import Catalogue
 
-ANNOTATIONS = frozenset({"id", "title", "clause", "basis", "route", "verdict", "about", "condition", "remedy"})
+ANNOTATIONS = frozenset({"id", "title", "clause", "basis", "route", "verdict", "about", "condition", "remedy", "given"})
 REMEDIES = frozenset(
     {"agreement", "drop", "licence", "notice", "rename", "screening", "state-fact", "territories", "use"}
 )
@@ -48,7 +49,7 @@ def check_words(place: str, notes: Mapping[str, str], policy: Mapping[str, Any])
     """Refuse a word that no fact can have; gives the documents that the rule names, which `check_pack` looks up."""
     for name in notes:
         _refuse(place, f"@{name}", name, ANNOTATIONS)
-    for name, allowed in (("about", ABOUT), ("remedy", REMEDIES)):
+    for name, allowed in (("about", ABOUT), ("remedy", REMEDIES), ("given", PERMITTING)):
         if name in notes:
             _refuse(place, f"@{name}", notes[name], allowed)
     for kind in notes.get("condition", "").split(","):
@@ -65,7 +66,7 @@ def check_words(place: str, notes: Mapping[str, str], policy: Mapping[str, Any])
 
 def check_pack(pack: Pack, catalogue: Catalogue) -> None:
     """Refuse a pack with a rule that names a document which is not on record."""
-    for rule in pack.rules.values():
+    for rule in (*pack.rules.values(), *pack.approvals.values()):
         for name in rule.documents:
             if catalogue.find(name) is None:
                 raise PolicyDocumentError(f"{rule.pack}.cedar: rule {rule.id} names {name!r}, which is not on record")

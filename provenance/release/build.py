@@ -19,9 +19,11 @@ from provenance.ledger.append import format_time
 from provenance.ledger.durable import sync_folder
 from provenance.ledger.multiproof import make_ranges
 from provenance.ledger.publish import write_file
-from provenance.policy.gate import Question, ask_gate, decision_predicate
+from provenance.policy.gate import RELEASABLE, Question, ask_gate, decision_predicate
+from provenance.release.croissant import CROISSANT, format_croissant
 from provenance.release.freeze import Frozen, freeze_samples
 from provenance.release.manifest import FORMAT, LOG_PROOF, format_card, format_manifest, parse_manifest
+from provenance.release.notice import NOTICE, format_notice
 from provenance.runtime import Runtime
 from provenance.store.log import find_content, find_statement, get_head, get_statement
 from provenance.store.samples import count_classes
@@ -94,7 +96,7 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
             count.id: verdict
             for count in counts
             if (verdict := next(value for short, value in verdicts.items() if count.digest.startswith(short)))
-            in {"allow", "allow-with-conditions"}
+            in RELEASABLE
         }
         if not allowed:
             return None
@@ -117,9 +119,13 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
             prover = runtime.prover(session, newest=max(frozen.indices))
             log_proof = prover.multi_proof_text(make_ranges(frozen.indices))
     manifest = _make_manifest(request, decision, student, frozen, _carried(answer))
+    if asking := _asking(answer):
+        manifest["approval"] = {"requested_by": request.get("requested_by"), "rules": asking}
     data = format_manifest(manifest)
     write_file(partial / "manifest.json", data)
     write_file(partial / "README.md", format_card(manifest, teachers).encode())
+    write_file(partial / CROISSANT, format_croissant(manifest, teachers, day=decision["decided_at"][:10]))
+    write_file(partial / NOTICE, format_notice(manifest, _documents(answer)).encode())
     write_file(partial / "attestation.json", _attest(runtime, manifest, data))
     if log_proof is not None:
         write_file(partial / LOG_PROOF, log_proof.encode())
@@ -166,11 +172,33 @@ def _carried(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The conditions of the classes that go out, each once."""
     carried: dict[str, dict[str, Any]] = {}
     for item in answer["classes"]:
-        if item["answer"]["verdict"] in {"allow", "allow-with-conditions"}:
+        if item["answer"]["verdict"] in RELEASABLE:
             for condition in item["answer"]["conditions"]:
                 if condition["status"] != "not-triggered":
                     carried.setdefault(f"{condition['document']} {condition['type']} {condition['clause']}", condition)
     return [carried[key] for key in sorted(carried)]
+
+
+def _documents(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents that bind what goes out, each once."""
+    found = {
+        document["id"]: document
+        for item in answer["classes"]
+        if item["answer"]["verdict"] in RELEASABLE
+        for document in item["answer"]["documents"]
+    }
+    return list(found.values())
+
+
+def _asking(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rules that want a second person, of the classes that go out, each once."""
+    rules = {
+        rule["id"]: rule
+        for item in answer["classes"]
+        if item["answer"]["verdict"] in RELEASABLE
+        for rule in item["answer"].get("approval", ())
+    }
+    return [rules[name] for name in sorted(rules)]
 
 
 def _teachers(counts: Any, allowed: Mapping[int, str], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -220,6 +248,8 @@ def log_release(
         "manifest_digest": manifest_digest,
         "files": [],
         "conditions": [],
+        "requested_by": request.get("requested_by"),
+        "approval": [],
     }
     subjects = [(request["id"], decision["answer_digest"])]
     if manifest_digest is not None:
@@ -227,6 +257,7 @@ def log_release(
         manifest = parse_manifest((folder / "manifest.json").read_bytes())
         same = ("counts", "conditions", "splits", "leaves_root", "index_set_digest", "files")
         predicate |= {name: manifest[name] for name in same}
+        predicate["approval"] = manifest.get("approval", {"rules": []})["rules"]
         predicate["state"] = "partial" if manifest["counts"]["quarantined"] else "allowed"
         subjects = [("manifest.json", manifest_digest), *((file["path"], file["digest"]) for file in manifest["files"])]
     runtime.append("release", predicate, subjects=subjects)

@@ -2,7 +2,7 @@
 
 A release folder holds `manifest.json` (canonical JSON, what is signed), `attestation.json` (DSSE over the manifest and
 every shard), `log-proof.txt` (one proof that these entries, neither more nor less, stand in the log), `README.md` (the
-dataset card) and `data/<split>-*.parquet`; or `erased.json` in place of the data.
+dataset card), `croissant.json`, `NOTICE.md` and `data/<split>-*.parquet`; or `erased.json` in place of the data.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ def format_card(manifest: Mapping[str, Any], teachers: Sequence[Mapping[str, Any
     """The dataset card (`README.md`), with the front matter that `datasets.load_dataset` reads its splits from."""
     splits = [name for name, rows in manifest["splits"].items() if rows]
     front = {
+        "pretty_name": f"{manifest['name']}, version {manifest['version']}",
+        "license": "other",  # no one licence: what each document asks stands in the notice
+        "license_name": "terms-of-the-teachers",
+        "license_link": "NOTICE.md",
+        "task_categories": ["text-generation"],
+        "size_categories": [_size_category(manifest["counts"]["released"])],
         "configs": [
             {"config_name": "default", "data_files": [{"split": name, "path": f"data/{name}-*"} for name in splits]}
         ],
@@ -94,6 +100,12 @@ def format_card(manifest: Mapping[str, Any], teachers: Sequence[Mapping[str, Any
         "",
     ]
     return "\n".join(lines)
+
+
+def _size_category(rows: int) -> str:
+    """The hub's word for a size."""
+    words = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
+    return next((word for power, word in enumerate(words, start=3) if rows < 10**power), "1B<n<10B")
 
 
 def _condition_line(condition: Mapping[str, Any]) -> str:

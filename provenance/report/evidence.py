@@ -57,6 +57,8 @@ def bundle_release(runtime: Runtime, session: Session, reference: str) -> bytes:
     found = [find_statement(session, "policy", policy), *terms]
     indices = {release["entry"], decision.index, student.index, *_keys(session)}
     indices |= {row.index for row in found if row is not None}
+    if release["approval"] and release["approval"]["entry"] is not None:
+        indices.add(release["approval"]["entry"])
     files = {"decision.json": canonical_bytes(answer)} if answer is not None else {}
     folder = release_folder(runtime, release["name"], release["version"])
     files |= {f"release/{name}": (folder / name).read_bytes() for name in RELEASE_FILES if (folder / name).is_file()}

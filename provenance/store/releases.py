@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from provenance.errors import FieldError, NotFoundError
+from provenance.errors import DeniedError, FieldError, NotFoundError
+from provenance.store.approvals import APPROVED, fold_approval, list_approvals
 from provenance.store.erasures import flag_releases
 from provenance.store.jobs import list_jobs
 from provenance.store.log import find_statement, get_statement
 from provenance.store.recalls import load_held
-from provenance.store.tables import Job, Release
+from provenance.store.tables import Job, Release, StatementRow
 from provenance.store.withdrawals import list_withdrawn
 
 FAILED, WITHDRAWN, RECALLED = "failed", "withdrawn", "recalled"
@@ -35,6 +36,12 @@ def next_version(session: Session, name: str, identifier: str) -> int:
     return int(max(logged, *asked, 0)) + 1
 
 
+def find_previous(session: Session, name: str, version: int) -> int | None:
+    """The newest version of `name` in the log that is older than `version`."""
+    query = select(func.max(Release.version)).where(Release.name == name, Release.version < version)
+    return session.exec(query).one()
+
+
 def get_release(session: Session, reference: str) -> dict[str, Any]:
     """One release by id or `name@version`, as the API shows it.
 
@@ -44,7 +51,7 @@ def get_release(session: Session, reference: str) -> dict[str, Any]:
     identifier = _find_id(session, reference)
     row = find_statement(session, "release", identifier)
     if row is not None:
-        return _logged(session, row.predicate, row.index, _load_marks(session))
+        return _logged(session, row.predicate, row.index, _load_marks(session, [identifier]))
     job = session.get(Job, identifier)
     if job is None or job.kind != "release":
         raise _not_found(reference)
@@ -76,10 +83,12 @@ class _Marks:
     erased: Mapping[str, dict[str, Any]]
     withdrawn: Mapping[str, dict[str, Any]]
     recalled: Mapping[str, str]
+    approvals: Mapping[str, Sequence[StatementRow]]
 
 
-def _load_marks(session: Session) -> _Marks:
-    return _Marks(flag_releases(session), list_withdrawn(session), load_held(session).releases)
+def _load_marks(session: Session, releases: Sequence[str]) -> _Marks:
+    approvals = list_approvals(session, releases)
+    return _Marks(flag_releases(session), list_withdrawn(session), load_held(session).releases, approvals)
 
 
 def _logged(session: Session, predicate: dict[str, Any], index: int, marks: _Marks) -> dict[str, Any]:
@@ -94,6 +103,8 @@ def _logged(session: Session, predicate: dict[str, Any], index: int, marks: _Mar
         "erased": erased,
         "withdrawn": withdrawn,
         "recall": recalled,
+        "approval": fold_approval(predicate, marks.approvals[identifier]),
+        "requested_by": predicate.get("requested_by"),
         "decision": {
             "id": decision.predicate["id"],
             "entry": decision.index,
@@ -119,6 +130,8 @@ def _building(job: Job) -> dict[str, Any]:
         "erased": None,
         "withdrawn": None,
         "recall": None,
+        "approval": None,
+        "requested_by": request.get("requested_by"),
         "counts": {"selected": 0, "released": 0, "quarantined": 0},
         "decision": None,
         "conditions": [],
@@ -139,9 +152,30 @@ def list_releases(session: Session, *, limit: int = 100) -> list[dict[str, Any]]
     rows = session.exec(select(Release).order_by(col(Release.index).desc()).limit(limit)).all()
     logged = {row.id for row in rows}
     building = [_building(job) for job in list_jobs(session, "release") if job.id not in logged]
-    marks = _load_marks(session)
+    marks = _load_marks(session, [row.id for row in rows])
     said = [get_statement(session, "release", row.id) for row in rows]
     return building + [_logged(session, row.predicate, row.index, marks) for row in said]
+
+
+def refuse_unapproved(release: Mapping[str, Any], code: str, rules: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Refuse a release (as `get_release` gives it) that a second person must approve and has not.
+
+    Args:
+        code: of the error.
+        rules: what asks for it beside its own decision, such as the pack of today.
+    Raises:
+        DeniedError: with its decision.
+    """
+    approval = release["approval"] or {"state": None, "rules": []}
+    if approval["state"] == APPROVED or not (asking := [*approval["rules"], *rules]):
+        return
+    name = f"{release['name']}@{release['version']}"
+    why = ", ".join(dict.fromkeys(rule["id"] for rule in asking))
+    raise DeniedError(
+        f"release {name} awaits the approval of a second person ({why}); until then nobody may use its data",
+        release["decision"],
+        code=code,
+    )
 
 
 def name_releases(session: Session, decisions: Set[str]) -> dict[str, list[str]]:

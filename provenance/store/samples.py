@@ -162,3 +162,13 @@ def list_samples(
     if before is not None:
         query = query.where(SampleRow.index < before)
     return list(session.exec(query.order_by(col(SampleRow.index).desc()).limit(limit)).all())
+
+
+def name_classes(session: Session, indices: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Teacher and fact class of each of these samples, by index."""
+    query = (
+        select(SampleRow.index, FactClass.teacher, FactClass.digest)
+        .join(FactClass, col(FactClass.id) == col(SampleRow.fact_class_id))
+        .where(col(SampleRow.index).in_(indices))
+    )
+    return {index: (teacher, digest) for index, teacher, digest in session.exec(query)}

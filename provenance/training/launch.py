@@ -19,7 +19,7 @@ from provenance.policy.lifts import Lifts, load_lifts
 from provenance.release.build import release_folder
 from provenance.runtime import Runtime
 from provenance.store.log import find_statement
-from provenance.store.releases import get_release
+from provenance.store.releases import get_release, refuse_unapproved
 from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
 from provenance.store.session import read_session
@@ -78,6 +78,7 @@ def _examine(runtime: Runtime, request: Mapping[str, Any]) -> tuple[dict[str, An
                 release["decision"],
                 code="release-not-allowed",
             )
+        refuse_unapproved(release, "release-not-allowed")
         weights = ask_again(runtime, session, release, student["facts"], config)
     base = _base_model(runtime, student["facts"], request)
     if weights is not None and base is not None:
@@ -120,6 +121,7 @@ def ask_again(
             answer.answer,
             code="release-not-allowed",
         )
+    refuse_unapproved(release, "release-not-allowed", answer.answer.get("approval", ()))
     if config.teacher is None:
         return None
     names = dict.fromkeys([*(item.teacher for item in released), *filter(None, [config.teacher.model])])

@@ -138,7 +138,7 @@ def release_page(state: str) -> ReleasePage:
         splits={} if blocked else {"train": 234, "test": 26}, manifest_digest=None if blocked else digest("manifest"),
         index_set_digest=digest("set"), log_size=341, entry_index=343, runs=[Link("run-7c1f", "/runs/run-7c1f")],
         reports=[Link("Ownership, legality and restriction evidence file", "/reports/rep-1")],
-        load_code='import provenance\n\ndata = provenance.load_release(\n    "demo@1", student="acme-1b"\n)',
+        load_code='import provenance\n\ndata = provenance.load_release(\n    "demo@1", student="acme-1b"\n)', previous=None if blocked else 3,
     )  # fmt: skip
 
 

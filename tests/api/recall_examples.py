@@ -7,7 +7,7 @@ from typing import Any
 
 from provenance.api.views.common import Link, Page
 from provenance.api.views.recalls import Reached, RecallAct, RecallPage, RecallRow, RecallsPage, Told
-from provenance.api.views.releases import Withdrawal
+from provenance.api.views.releases import Approval, Withdrawal
 from tests.api.example_values import HOSTILE, digest
 
 
@@ -80,7 +80,12 @@ def recall_page() -> RecallPage:
     )
 
 
-TAKEN: dict[str, dict[str, Any]] = {  # what a release says that is not given out any more
+_RULES = [
+    Link("A release that carries conditions is approved by a second person (second-person.conditions)", "/policies")
+]
+TAKEN: dict[str, dict[str, Any]] = {  # what a release says that is not given out any more, or not yet
+    "allowed": {"approval": Approval("awaiting", _RULES, "ada", None, None, None, None)},
+    "partial": {"approval": Approval("approved", _RULES, "ada", "bob", "2026-11-24T09:00:00Z", f"seen {HOSTILE}", 811)},
     "withdrawn": {"withdrawn": Withdrawal("ann", "2026-11-24T09:00:00Z", "the filter let test questions through", 812)},
     "recalled": {"recall": "rec_0"},
 }

@@ -6,6 +6,7 @@ from provenance.api.views.common import Page
 from provenance.api.views.compare import ComparePage, Difference, Standpoint
 from provenance.api.views.policies import FlipCount, FlipRow, PackStatement, PolicyPage, RuleChange
 from provenance.api.views.sources import ImpactPage, TermsText
+from tests.api.diff_examples import DIFF_EXAMPLES
 from tests.api.example_values import HOSTILE, digest
 
 HISTORY = [
@@ -63,5 +64,6 @@ TIME_EXAMPLES: dict[str, tuple[str, Page]] = {
     "policy-shipped": ("/policies/pol_1f2e", policy_page("shipped")),
     "impact": ("/terms/openai-terms-5/impact", impact_page(changed=True)),
     "impact-first": ("/terms/openai-terms-5/impact", impact_page(changed=False)),
+    **DIFF_EXAMPLES,
     "compare": ("/decisions/dec-81fe/compare", COMPARE),
 }

@@ -1,1 +1,1 @@
-from tests.service import start_service  # noqa: F401  # a fixture
+from tests.service import start_service, world  # noqa: F401  # fixtures

@@ -47,6 +47,8 @@ FREE_FILES = {
     "keys/": "private keys and their index; a start compares them, see the test",
     "log/.published": "how far publication went: a greater number is found, a smaller one is published again",
     "releases/*/README.md": "a reading of the manifest, for people",
+    "releases/*/NOTICE.md": "a reading of the manifest and the decision, for people",
+    "releases/*/croissant.json": "a reading of the manifest, for readers of others; the digests that count are the manifest's",
     "releases/*/attestation.json": "signed by itself; `provenance release verify` checks it",
     "releases/*/log-proof.txt": "a proof, checked by itself; `provenance release verify` checks it",
     "reports/*/evidence.json": "a list of entries that the report names too; the bundle is made from the log",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -16,19 +16,25 @@ from provenance.errors import FieldError, GoneError, MalformedError, NotFoundErr
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.policy.gate import select_classes
+from provenance.release.approve import approve_release
 from provenance.release.build import release_folder
+from provenance.release.compare import CHANGED, compare_releases
+from provenance.release.croissant import CROISSANT
+from provenance.release.indices import Change
 from provenance.release.manifest import LOG_PROOF
-from provenance.release.retract import retract_release
+from provenance.release.notice import NOTICE
+from provenance.release.retract import MAX_REASON, retract_release
 from provenance.report.evidence import bundle_release
 from provenance.runtime import Runtime
 from provenance.store.jobs import create_job
-from provenance.store.log import get_head
-from provenance.store.releases import TAKEN, get_release, list_releases, next_version
+from provenance.store.log import MAX_INDEX, get_head, read_entry
+from provenance.store.releases import TAKEN, get_release, list_releases, next_version, refuse_unapproved
 from provenance.store.samples import check_selection
 from provenance.store.session import read_session, write_session
 from provenance.store.students import get_student
 
 router = APIRouter(prefix="/api/v1/releases", tags=["releases"])
+AWAITS = "release-awaits-approval"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 
 
@@ -60,6 +66,7 @@ def post_release(
             "selection": selection,
             "student": body.student,
             "name": body.name,
+            "requested_by": actor.name,
             "version": next_version(session, body.name, identifier),
         }
         create_job(session, identifier=identifier, kind="release", request=request, now=format_time(runtime.clock()))
@@ -90,6 +97,42 @@ def post_withdrawal(
     return {"id": release["id"], "state": release["state"], "entry": done.first_index}
 
 
+class ApprovalRequest(RequestBody):
+    """What the approver wants to have on record; it may be left out."""
+
+    reason: str | None = Field(default=None, min_length=1, max_length=MAX_REASON)
+
+
+@router.post("/{reference}/approve", status_code=201)
+def post_approval(
+    reference: str,
+    runtime: RuntimeDep,
+    actor: WriterDep,
+    key: IdempotencyDep,
+    body: Annotated[ApprovalRequest | None, Body()] = None,
+) -> dict[str, Any]:
+    """Agree to a release, as another person than the one who asked for it; where a pack wants that, nobody is given its data
+    before."""
+    actor.require("govern")
+    actor.require_person("approve a release")
+    reason = body.reason if body else None
+    once = once_of("app", key, {"release": reference, "reason": reason, "actor": actor.name})
+    done = find_done(runtime, once) or approve_release(runtime, reference, reason=reason, actor=actor.name, once=once)
+    with read_session(runtime.engine) as session:
+        release = get_release(session, reference)
+    return {"id": release["id"], "state": release["state"], "approval": release["approval"], "entry": done.first_index}
+
+
+@router.get("/{reference}/approval")
+def show_approval(reference: str, session: SessionDep, _: ReaderDep) -> Response:
+    """The approval as it stands in the log, signed: what a copy needs to be used without a service."""
+    release = get_release(session, reference)
+    approval = release["approval"] or {"entry": None}
+    if approval["entry"] is None:
+        raise NotFoundError(f"release {release['name']}@{release['version']} was not approved by a second person")
+    return Response(read_entry(session, approval["entry"]), media_type="application/json")
+
+
 @router.get("")
 def index_releases(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """All releases, newest first, those in building among them."""
@@ -100,6 +143,23 @@ def index_releases(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
 def show_release(reference: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """One release, by id or `name@version`."""
     return get_release(session, reference)
+
+
+@router.get("/{reference}/diff/{other}")
+def show_diff(
+    reference: str,
+    other: str,
+    runtime: RuntimeDep,
+    session: SessionDep,
+    _: ReaderDep,
+    change: Annotated[Change | None, Query()] = None,
+    after: Annotated[int, Query(ge=-1, le=MAX_INDEX)] = -1,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> dict[str, Any]:
+    """What differs from one release to another. All samples are counted; `rows` lists those added and removed, or those of
+    one `change`, by entry index; `next_after` is where the next page begins."""
+    changes = CHANGED if change is None else (change,)
+    return compare_releases(runtime, session, (reference, other), changes=changes, after=after, limit=limit)
 
 
 @router.get("/{reference}/manifest")
@@ -118,6 +178,18 @@ def show_attestation(reference: str, runtime: RuntimeDep, session: SessionDep, _
 def show_card(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
     """The dataset card (README.md)."""
     return _file(runtime, get_release(session, reference), "README.md", "text/markdown")
+
+
+@router.get("/{reference}/croissant")
+def show_croissant(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The Croissant description (croissant.json)."""
+    return _file(runtime, get_release(session, reference), CROISSANT, "application/ld+json")
+
+
+@router.get("/{reference}/notice")
+def show_notice(reference: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep) -> FileResponse:
+    """The notice that goes with the data (NOTICE.md)."""
+    return _file(runtime, get_release(session, reference), NOTICE, "text/markdown")
 
 
 @router.get("/{reference}/proof")
@@ -139,6 +211,7 @@ def show_data(reference: str, path: str, runtime: RuntimeDep, session: SessionDe
     """One shard; only files that the manifest names are there."""
     release = get_release(session, reference)
     _refuse_taken(release)
+    refuse_unapproved(release, AWAITS)
     wanted = path if path.startswith("data/") else f"data/{path}"
     if wanted not in {file["path"] for file in release["files"]}:
         raise NotFoundError(f"release {reference} has no file {path!r}")

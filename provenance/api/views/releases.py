@@ -21,6 +21,7 @@ class ReleaseRow:
     released: int
     quarantined: int
     created_at: Time
+    approval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,23 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """A second person's word on the release: which rules ask for it, who asked for the release, who gave it where and why."""
+
+    state: str
+    rules: Sequence[Link]
+    requested_by: str | None
+    approved_by: str | None
+    at: Time | None
+    reason: str | None
+    entry: int | None
+
+
+@dataclass(frozen=True)
 class ReleasePage(Page):
     """`/releases/{name}@{version}`: did it pass, what is in it, what was held back. `load_code` is Python to paste.
 
-    `entry_index` is None while the release is being built; `error` says why a build failed.
+    `entry_index` is None while the release is being built; `error` says why a build failed. `previous` is the version before.
     """
 
     template: ClassVar[str] = "releases/show.html"
@@ -115,3 +129,5 @@ class ReleasePage(Page):
     withdrawn: Withdrawal | None = None
     recall: str | None = None
     error: str | None = None
+    previous: int | None = None
+    approval: Approval | None = None

@@ -18,6 +18,7 @@ NOUNS = (
     "compare",
     "decisions",
     "releases",
+    "release_diff",
     "runs",
     "models",
     "lineage",

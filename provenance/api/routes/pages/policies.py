@@ -156,7 +156,7 @@ def _fill_changes(asked: Asked, said: Mapping[str, Any], content: Mapping[str, A
 
 def _fill_pack(pack: packs.Pack, name: str, digest: str) -> Pack:
     texts = read_rules(pack.texts[name])
-    rules = [rule for rule in pack.rules.values() if rule.pack == name]
+    rules = [rule for rule in (*pack.rules.values(), *pack.approvals.values()) if rule.pack == name]
     return Pack(name, digest, [Rule(rule.id, rule.effect, f"{rule.title}.", texts.get(rule.id, "")) for rule in rules])
 
 

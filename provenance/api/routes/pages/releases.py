@@ -13,6 +13,7 @@ from provenance.api.routes.pages.decisions import stands_against
 from provenance.api.views.common import File, Link
 from provenance.api.views.decisions import parse_conditions
 from provenance.api.views.releases import (
+    Approval,
     Composition,
     Erased,
     Quarantined,
@@ -22,10 +23,11 @@ from provenance.api.views.releases import (
     Withdrawal,
 )
 from provenance.report.build import KINDS
+from provenance.store.approvals import AWAITING
 from provenance.store.jobs import get_job
 from provenance.store.log import find_content, find_statement
 from provenance.store.pages import name_students
-from provenance.store.releases import TAKEN, get_release, list_releases
+from provenance.store.releases import TAKEN, find_previous, get_release, list_releases
 from provenance.store.reports import list_reports_about
 from provenance.store.runs import list_runs_of
 
@@ -63,6 +65,7 @@ def fill_rows(asked: Asked, releases: Sequence[Mapping[str, Any]]) -> list[Relea
             released=item["counts"]["released"],
             quarantined=item["counts"]["quarantined"],
             created_at=find_creation(asked, item),
+            approval=item["approval"] and item["approval"]["state"],
         )
         for item in releases
     ]
@@ -110,7 +113,23 @@ def fill_release(asked: Asked, release: Mapping[str, Any]) -> ReleasePage:
         withdrawn=Withdrawal(**release["withdrawn"]) if release["withdrawn"] else None,
         recall=release["recall"],
         error=release["error"] and release["error"]["detail"],
+        previous=find_previous(asked.session, release["name"], release["version"]) if release["decision"] else None,
+        approval=_fill_approval(release["approval"]),
     )
+
+
+def _fill_approval(said: Mapping[str, Any] | None) -> Approval | None:
+    if said is None:
+        return None
+    rules = [Link(f"{rule['title']} ({rule['id']})", "/policies") for rule in said["rules"]]
+    names = ("state", "requested_by", "approved_by", "at", "reason", "entry")
+    return Approval(rules=rules, **{name: said[name] for name in names})
+
+
+def _is_out(release: Mapping[str, Any]) -> bool:
+    """Whether its data is given out."""
+    awaits = release["approval"] is not None and release["approval"]["state"] == AWAITING
+    return release["state"] not in TAKEN and not awaits
 
 
 def _fill_composition(classes: Sequence[Mapping[str, Any]]) -> list[Composition]:
@@ -153,7 +172,7 @@ def _fill_files(release: Mapping[str, Any]) -> list[File]:
             file["digest"],
             file["size_bytes"],
             file.get("rows"),
-            None if release["state"] in TAKEN else f"{base}/{file['path']}",
+            f"{base}/{file['path']}" if _is_out(release) else None,
         )
         for file in release["files"]
     ]

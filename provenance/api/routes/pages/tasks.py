@@ -13,6 +13,7 @@ from provenance.api.views.common import Link
 from provenance.api.views.overview import Task
 from provenance.recall.show import summarise_recall
 from provenance.report.formats import format_count
+from provenance.store.approvals import AWAITING
 from provenance.store.erasures import REQUESTED, list_erasures
 from provenance.store.pages import list_failed_jobs
 from provenance.store.recalls import list_recalls
@@ -59,7 +60,14 @@ def _release_tasks(asked: Asked, release: Release) -> Iterator[Task]:
     if release["state"] == "blocked":
         text, why = f"Release {name} is blocked", _first_reason(classes)
         yield Task("blocked", text, why, since, Link("See why", f"/decisions/{release['decision']['id']}"))
-    elif counts["quarantined"]:
+    approval = release["approval"]
+    if approval and approval["state"] == AWAITING:
+        why = "; ".join(rule["title"] for rule in approval["rules"])
+        detail = f"asked for by {approval['requested_by']}: {why}; another person must approve it"
+        yield Task(
+            "awaiting", f"Release {name} awaits approval", detail, since, Link("Look at it", f"/releases/{name}")
+        )
+    if release["state"] != "blocked" and counts["quarantined"]:
         text = f"{format_count(counts['quarantined'], 'sample')} of {name} quarantined"
         act = Link("See what would unblock them", f"/decisions/{release['decision']['id']}")
         yield Task("quarantined", text, _first_reason(classes), since, act)
