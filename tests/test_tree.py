@@ -38,6 +38,7 @@ LAYERS = (
     {"release"},
     {"training"},
     {"lineage"},
+    {"export"},
     {"recall"},
     {"report"},
     {"client"},
