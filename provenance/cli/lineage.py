@@ -67,7 +67,7 @@ def path(start: Root, end: Root, as_json: JsonOption = False) -> None:
 @app.command("export")
 def export(
     root: Root,
-    format_name: Annotated[str, typer.Option("--format", help="prov-json.")],
+    format_name: Annotated[str, typer.Option("--format", help="prov-json or openlineage.")],
     direction: Annotated[str, typer.Option("--direction", help="ancestors or descendants.")] = "ancestors",
     depth: Depth = None,
     output: Annotated[

@@ -84,7 +84,7 @@ def _tell_name(scope: Scope, records: Records, node: Node) -> None:
 def _tell_samples(scope: Scope, records: Records, node: Node) -> None:
     said = scope.labels.node(node)
     facts = scope.labels.classes[node.fact_class_id or 0][2]
-    binding = scope.bindings[node.fact_class_id or 0]
+    binding = scope.binding(node.fact_class_id or 0)
     samples = records.add(
         "entity",
         local_of(scope, node),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from provenance.lineage.graph import Edge, Node
 from provenance.lineage.trace import Labels
-from provenance.terms.resolve import Binding
+from provenance.store.index import CLASS_PREFIX
+from provenance.terms.catalogue import Catalogue
+from provenance.terms.resolve import Binding, resolve_terms
 
-PERMITTING = ("allow", "allow-with-conditions")
 WITHDRAWN, RECALLED = "withdrawn", "recalled"
 
 
@@ -26,8 +27,9 @@ class Said(NamedTuple):
 class Scope:
     """The nodes within `depth` steps of `root`, nearest first, with every edge between two of them.
 
-    `said` holds the statements about a thing by kind and id, in the order of the log; `bindings` the terms of each class
-    of samples; `erased` and `recalled` the releases that an erasure or a recall took out of use.
+    `asked` are the nodes within that depth; a widened scope has more, so that their inputs and outputs are whole. `said`
+    holds the statements about a thing by kind and id, in the order of the log; `erased` and `recalled` the releases that
+    an erasure or a recall took out of use.
     """
 
     origin: str
@@ -37,11 +39,12 @@ class Scope:
     direction: str
     depth: int | None
     nodes: Sequence[Node]
+    asked: frozenset[int]
     edges: Sequence[Edge]
     ringed: frozenset[frozenset[int]]
     labels: Labels
     said: Mapping[tuple[str, str], Sequence[Said]] = field(repr=False)
-    bindings: Mapping[int, Binding] = field(repr=False)
+    catalogue: Catalogue = field(repr=False)
     erased: frozenset[str] = frozenset()
     recalled: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,12 +57,17 @@ class Scope:
         """The edges into a node, of these relations."""
         return [edge for edge in self._above.get(node, ()) if edge.relation in relations]
 
+    def children(self, node: int, relation: str) -> list[Edge]:
+        """The edges out of a node, of this relation."""
+        return [edge for edge in self._below.get(node, ()) if edge.relation == relation]
+
     @cached_property
     def _above(self) -> Mapping[int, Sequence[Edge]]:
-        above: dict[int, list[Edge]] = {}
-        for edge in self.edges:
-            above.setdefault(edge.child, []).append(edge)
-        return above
+        return _group(self.edges, lambda edge: edge.child)
+
+    @cached_property
+    def _below(self) -> Mapping[int, Sequence[Edge]]:
+        return _group(self.edges, lambda edge: edge.parent)
 
     def is_in_ring(self, edge: Edge) -> bool:
         """Whether both ends are each other's ancestors: no order in time can be told of them."""
@@ -88,11 +96,22 @@ class Scope:
         said = self.newest("release", release)
         return self.newest("decision", said.predicate["decision"]["id"]) if said else None
 
+    def binding(self, class_id: int) -> Binding:
+        """The terms that bind the samples of a class."""
+        return resolve_terms(self.labels.classes[class_id][2], self.catalogue)
+
+    def find_class(self, short: str) -> int | None:
+        """The class that a decision names by the beginning of its digest."""
+        return self._classes.get(short[:CLASS_PREFIX])
+
+    @cached_property
+    def _classes(self) -> Mapping[str, int]:
+        return {digest[:CLASS_PREFIX]: number for number, (digest, _, _) in self.labels.classes.items()}
+
     def class_verdict(self, decision: Said, node: Node) -> str | None:
         """What a decision said of the class of these samples."""
-        digest = self.labels.classes[node.fact_class_id or 0][0]
-        found = (verdict for short, verdict, *_ in decision.predicate["classes"] if digest.startswith(short))
-        return next(found, None)
+        judged = ((self.find_class(short), verdict) for short, verdict, *_ in decision.predicate["classes"])
+        return next((verdict for number, verdict in judged if number == node.fact_class_id), None)
 
     def developer(self, student: Any) -> str | None:
         """Who trains this student, as it was declared; None where nobody said."""
@@ -105,3 +124,10 @@ class Scope:
         """What a student is called."""
         said = self.newest("student", student)
         return str(said.predicate["facts"].get("name")) if said else None
+
+
+def _group(edges: Iterable[Edge], end: Callable[[Edge], int]) -> Mapping[int, Sequence[Edge]]:
+    found: dict[int, list[Edge]] = {}
+    for edge in edges:
+        found.setdefault(end(edge), []).append(edge)
+    return found

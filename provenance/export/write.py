@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlmodel import Session
 
 from provenance.errors import FieldError, MalformedError
-from provenance.export import prov
+from provenance.export import events, prov
 from provenance.export.gather import gather
 from provenance.export.scope import Scope
 from provenance.lineage.graph import Direction
@@ -19,11 +19,12 @@ MAX_NAME = 80
 
 
 class Format(NamedTuple):
-    """A format: how its documents are written, their media type, and how their files end."""
+    """A format: how its documents are written, their media type, how their files end, and whether jobs are told whole."""
 
     write: Callable[[Scope], bytes]
     media_type: str
     extension: str
+    widen: bool = False
 
 
 class Document(NamedTuple):
@@ -36,6 +37,7 @@ class Document(NamedTuple):
 
 FORMATS: Mapping[str, Format] = {
     "prov-json": Format(prov.format_prov, prov.MEDIA_TYPE, "prov.json"),
+    "openlineage": Format(events.format_openlineage, events.MEDIA_TYPE, "openlineage.ndjson", widen=True),
 }
 
 
@@ -58,6 +60,6 @@ def write_export(
     if chosen is None:
         expected = " or ".join(FORMATS)
         raise MalformedError(f"format: expected {expected}", FieldError("format", format_name[:80], expected))
-    scope = gather(session, root, direction, catalogue, depth=depth)
+    scope = gather(session, root, direction, catalogue, depth=depth, widen=chosen.widen)
     plain = re.sub(r"[^A-Za-z0-9]+", "-", root).strip("-")[:MAX_NAME] or "lineage"
     return Document(chosen.write(scope), chosen.media_type, f"{plain}.{chosen.extension}")

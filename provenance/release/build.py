@@ -220,6 +220,7 @@ def log_release(
         "manifest_digest": manifest_digest,
         "files": [],
         "conditions": [],
+        "at": format_time(runtime.clock()),
     }
     subjects = [(request["id"], decision["answer_digest"])]
     if manifest_digest is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from tests.export.openlineage import errors_in, list_facets
 from tests.service import LocalService
 
 URL = "/api/v1/lineage"
@@ -77,6 +79,21 @@ def test_an_export_is_a_file_with_a_harmless_name(service: LocalService) -> None
     page = service.client.get("/lineage", params={"root": "tutor@1", "dir": "ancestors"})
     link = "/api/v1/lineage/export?root=tutor%401&amp;direction=ancestors&amp;depth=4&amp;format=prov-json"
     assert link in page.text
+
+
+def test_events_of_openlineage_are_lines_and_their_schemas_are_served(service: LocalService) -> None:
+    answer = service.client.get(f"{URL}/export", params={"root": "tutor@1", "format": "openlineage"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert answer.headers["content-disposition"] == 'attachment; filename="tutor-1.openlineage.ndjson"'
+    events = [json.loads(line) for line in answer.content.splitlines()]
+    assert [event.get("eventType") for event in events] == [None, "START", "COMPLETE"]
+    assert [error for event in events for error in errors_in(event)] == []
+    facets = dict(list_facets(events[-1]["outputs"]))
+    assert facets["provenance_verdict"]["state"] == "partial"
+    assert facets["outputStatistics"]["rowCount"] == 80
+    for name in ("provenance_teacher", "provenance_terms", "provenance_verdict"):
+        served = service.client.get(facets[name]["_schemaURL"].removeprefix("https://provenance-ledger.dev"))
+        assert served.json()["$id"] in facets[name]["_schemaURL"]
 
 
 def test_a_model_that_names_itself_as_parent_is_refused_and_nothing_is_logged(service: LocalService) -> None:

@@ -62,6 +62,8 @@ def test_an_export_is_printed_or_written_the_same(data: Path, tmp_path: Path) ->
     file = tmp_path / "tutor.json"
     done = run_command(*asked, "--output", str(file), data_dir=data)
     assert (done.returncode, file.read_text()) == (0, printed)
+    events = run_command(*asked[:-1], "openlineage", data_dir=data).stdout.splitlines()
+    assert [json.loads(line).get("eventType") for line in events] == [None, "START", "COMPLETE"]
     away = run_command(*asked, "--direction", "descendants", "--depth", "0", data_dir=data)
     assert not any(name.startswith("log:samples-") for name in json.loads(away.stdout)["entity"])
 

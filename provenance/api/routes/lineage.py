@@ -66,7 +66,7 @@ def export_lineage(
     direction: str = "ancestors",
     depth: int | None = None,
 ) -> Response:
-    """The lineage around `root` as a document of another standard: `prov-json`."""
+    """The lineage around `root` as a document of another standard: `prov-json` or `openlineage`."""
     way = check_direction(direction)
     written = write_export(session, root, way, format_name, runtime.catalogue, depth=depth)
     headers = {"Content-Disposition": f'attachment; filename="{written.filename}"'}
