@@ -38,6 +38,7 @@ LAYERS = (
     {"govern"},
     {"release"},
     {"training"},
+    {"export"},
     {"recall"},
     {"report"},
     {"client"},

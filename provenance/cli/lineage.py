@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from provenance.cli.connect import open_client
+from provenance.cli.files import write_bytes
 from provenance.cli.output import JsonOption, print_fields, print_json, print_table
 
 app = typer.Typer(help="What something was made from, and what was made of it.", no_args_is_help=True)
@@ -60,6 +62,27 @@ def path(start: Root, end: Root, as_json: JsonOption = False) -> None:
     steps = ["", *(step["relation"] for step in found["steps"] or ())]
     rows = ([step, node["kind"], node["label"], node["ref"]] for step, node in zip(steps, found["nodes"], strict=False))
     print_table(("step", "kind", "label", "ref"), rows, empty="No way leads from one to the other.")
+
+
+@app.command("export")
+def export(
+    root: Root,
+    format_name: Annotated[str, typer.Option("--format", help="prov-json or openlineage.")],
+    direction: Annotated[str, typer.Option("--direction", help="ancestors or descendants.")] = "ancestors",
+    depth: Depth = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write into this file; else it is printed.")
+    ] = None,
+) -> None:
+    """Write the lineage around it in a format of another standard."""
+    asked = {"root": root, "format": format_name, "direction": direction, "depth": depth}
+    with open_client() as client:
+        data = client.request("GET", f"{URL}/export", params=asked).content
+    if output is None:
+        typer.echo(data, nl=False)
+        return
+    write_bytes(output, data)
+    typer.echo(f"{len(data):,} bytes in {output}")
 
 
 def _print(found: dict[str, Any], *, as_json: bool) -> None:

@@ -250,6 +250,7 @@ def log_release(
         "conditions": [],
         "requested_by": request.get("requested_by"),
         "approval": [],
+        "at": format_time(runtime.clock()),
     }
     subjects = [(request["id"], decision["answer_digest"])]
     if manifest_digest is not None:

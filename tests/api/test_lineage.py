@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from tests.export.openlineage import errors_in, list_facets
 from tests.service import LocalService
 
 URL = "/api/v1/lineage"
@@ -49,6 +51,11 @@ def _first_sample(service: LocalService) -> int:
         ("", {"root": "\x00"}, 422, "root"),
         ("/reach", {"root": "openai/gpt-4o", "log_size": 10**12}, 422, "log_size"),
         ("/taint", {"root": "dataset:mixed"}, 422, "root"),
+        ("/export", {"root": "tutor@1"}, 422, "format"),
+        ("/export", {"root": "tutor@1", "format": "prov-xml"}, 422, "format"),
+        ("/export", {"root": "tutor@1", "format": "prov-json", "direction": "up"}, 422, "direction"),
+        ("/export", {"root": "tutor@1", "format": "prov-json", "depth": -1}, 422, "depth"),
+        ("/export", {"root": "nobody/none", "format": "prov-json"}, 404, "root"),
     ],
 )
 def test_a_question_that_is_none_names_its_field(
@@ -57,6 +64,36 @@ def test_a_question_that_is_none_names_its_field(
     answer = service.client.get(URL + path, params=query)
     assert answer.status_code == status, answer.text
     assert answer.json()["errors"][0]["field"] == field
+
+
+def test_an_export_is_a_file_with_a_harmless_name(service: LocalService) -> None:
+    answer = service.client.get(f"{URL}/export", params={"root": "tutor@1", "format": "prov-json"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.headers["content-disposition"] == 'attachment; filename="tutor-1.prov.json"'
+    told = answer.json()
+    assert {"entity", "activity", "agent", "wasDerivedFrom", "wasGeneratedBy"} <= set(told)
+    verdicts = {thing.get("provenance:verdict") for thing in told["entity"].values()}
+    assert "allow-with-conditions" in verdicts | {item.get("provenance:verdict") for item in told["used"].values()}
+    page = service.client.get("/lineage", params={"root": 'tutor@1"><b>'}, headers={"accept": "text/html"})
+    assert page.status_code == 404
+    page = service.client.get("/lineage", params={"root": "tutor@1", "dir": "ancestors"})
+    link = "/api/v1/lineage/export?root=tutor%401&amp;direction=ancestors&amp;depth=4&amp;format=prov-json"
+    assert link in page.text
+
+
+def test_events_of_openlineage_are_lines_and_their_schemas_are_served(service: LocalService) -> None:
+    answer = service.client.get(f"{URL}/export", params={"root": "tutor@1", "format": "openlineage"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert answer.headers["content-disposition"] == 'attachment; filename="tutor-1.openlineage.ndjson"'
+    events = [json.loads(line) for line in answer.content.splitlines()]
+    assert [event.get("eventType") for event in events] == [None, "START", "COMPLETE"]
+    assert [error for event in events for error in errors_in(event)] == []
+    facets = dict(list_facets(events[-1]["outputs"]))
+    assert facets["provenance_verdict"]["state"] == "partial"
+    assert facets["outputStatistics"]["rowCount"] == 80
+    for name in ("provenance_teacher", "provenance_terms", "provenance_verdict"):
+        served = service.client.get(facets[name]["_schemaURL"].removeprefix("https://provenance-ledger.dev"))
+        assert served.json()["$id"] in facets[name]["_schemaURL"]
 
 
 def test_a_model_that_names_itself_as_parent_is_refused_and_nothing_is_logged(service: LocalService) -> None:

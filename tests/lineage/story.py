@@ -80,7 +80,7 @@ class Story:
         ]
         say(
             self.log, "decision", id=f"dec_{number}", action="train", student={"id": student},
-            selection={"dataset": dataset, "filter": {}}, log_size=size, policy={}, terms_digest=None, verdict="allow",
+            selection={"dataset": dataset, "filter": {}}, log_size=size, policy={}, terms_digest=None, verdict="allow", decided_at=AT,
             counts={}, classes=judged, answer_digest=digest_of("answer"),
         )  # fmt: skip
         say(

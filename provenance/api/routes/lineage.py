@@ -1,12 +1,13 @@
-"""Lineage: ancestors, descendants, paths, shares and taint. Reads only."""
+"""Lineage: ancestors, descendants, paths, shares, taint, and exports. Reads only."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from provenance.api.deps import ReaderDep, RuntimeDep, SessionDep
+from provenance.export.write import write_export
 from provenance.lineage.reach import freeze_reach
 from provenance.lineage.shares import weigh_teachers
 from provenance.lineage.trace import check_direction, trace, trace_path
@@ -53,3 +54,20 @@ def show_taint(session: SessionDep, runtime: RuntimeDep, _: ReaderDep, root: Ref
 def show_reach(session: SessionDep, _: ReaderDep, root: Reference, log_size: int | None = None) -> dict[str, Any]:
     """All that descends from a thing, frozen at a log size: what a recall would have to deal with."""
     return freeze_reach(session, [root], log_size=log_size).to_json()
+
+
+@router.get("/export", response_class=Response)
+def export_lineage(
+    session: SessionDep,
+    runtime: RuntimeDep,
+    _: ReaderDep,
+    root: Reference,
+    format_name: Annotated[str, Query(alias="format")],
+    direction: str = "ancestors",
+    depth: int | None = None,
+) -> Response:
+    """The lineage around `root` as a document of another standard: `prov-json` or `openlineage`."""
+    way = check_direction(direction)
+    written = write_export(session, root, way, format_name, runtime.catalogue, depth=depth)
+    headers = {"Content-Disposition": f'attachment; filename="{written.filename}"'}
+    return Response(written.data, media_type=written.media_type, headers=headers)
