@@ -20,12 +20,13 @@ HASH_BYTES = 32
 MAX_INDEX = 2**63 - 1  # what a column holds; a greater one in a request is an entry that is not there
 
 
+_FIND_HEAD = select(LogHead).where(LogHead.id == HEAD_ID)
+_LOCK_HEAD = _FIND_HEAD.with_for_update().execution_options(populate_existing=True)
+
+
 def find_head(session: Session, *, lock: bool = False) -> LogHead | None:
     """The head row; with `lock`, nobody else can move it until this session ends (SQLite locks the whole file)."""
-    query = select(LogHead).where(LogHead.id == HEAD_ID)
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    return session.exec(query).one_or_none()
+    return session.exec(_LOCK_HEAD if lock else _FIND_HEAD).one_or_none()
 
 
 def get_head(session: Session) -> LogHead:
