@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provenance import __version__
 from provenance.api.body import BodyLimit
@@ -59,15 +61,27 @@ def create_app(runtime: Runtime, *, runs_jobs: bool = True) -> FastAPI:
     app.state.runtime = runtime
     add_error_handlers(app)
     app.add_middleware(BodyLimit, limit=runtime.settings.max_body_bytes if runtime else 0)
-    app.middleware("http")(_add_headers)
+    app.add_middleware(SecurityHeaders)
     app.mount("/static", StaticFiles(directory=find_resource("web", "static")), name="static")
     for router in all_routers():
         app.include_router(router)
     return app
 
 
-async def _add_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class SecurityHeaders:
+    """Sets `SECURITY_HEADERS` where a response does not; as plain ASGI, which passes bodies on without a task for each."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, and add to what begins a response."""
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, add)

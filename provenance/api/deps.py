@@ -1,4 +1,7 @@
-"""What routes ask for: the runtime, a read session, the actor who asks, an Idempotency-Key."""
+"""What routes ask for: the runtime, a read session, the actor who asks, an Idempotency-Key.
+
+What only looks at values is `async`: a plain function would be handed to a thread, which costs more than it does itself.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ def require_reader(request: Request, runtime: RuntimeDep, actor: Annotated[Actor
     raise AuthenticationError("reading needs a token: `Authorization: Bearer TOKEN`")
 
 
-def require_writer(actor: Annotated[Actor | None, Depends(find_actor)]) -> Actor:
+def check_writer(actor: Actor | None) -> Actor:
     """Writes: a token, always.
 
     Raises:
@@ -126,6 +129,11 @@ def require_writer(actor: Annotated[Actor | None, Depends(find_actor)]) -> Actor
     if actor is None:
         raise AuthenticationError("writing needs a token: `Authorization: Bearer TOKEN` (`provenance token create`)")
     return actor
+
+
+async def require_writer(actor: Annotated[Actor | None, Depends(find_actor)]) -> Actor:
+    """`check_writer` of whoever asks."""
+    return check_writer(actor)
 
 
 def _is_loopback(request: Request) -> bool:
@@ -151,7 +159,7 @@ ReaderDep = Annotated[Actor, Depends(require_reader)]
 WriterDep = Annotated[Actor, Depends(require_writer)]
 
 
-def get_idempotency_key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
+async def get_idempotency_key(idempotency_key: Annotated[str | None, Header()] = None) -> str | None:
     """The request's Idempotency-Key.
 
     Raises:

@@ -12,12 +12,13 @@ entries, content, tiles and index rows; swap the head; commit; only then answer 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import insert, text, update
-from sqlmodel import Session, col
+from sqlalchemy import bindparam, insert, text
+from sqlmodel import Session, col, select
 
 from provenance.attestation.envelope import parse_entry
 from provenance.attestation.statement import Statement
@@ -35,13 +36,14 @@ from provenance.ledger.edge import TileEdge
 from provenance.ledger.keys import KeyRing, SignOnce
 from provenance.ledger.merkle import leaf_hash
 from provenance.ledger.tiles import MAX_ENTRY_BYTES, TILE_WIDTH
-from provenance.store.index import index_entries
+from provenance.store.index import index_drafts
 from provenance.store.log import HASH_BYTES, find_head, find_tile
 from provenance.store.samples_index import SampleGroup
 from provenance.store.segment import pack_segment
 from provenance.store.tables import ContentSegment, EntrySegment, Idempotency, LogHead
 
 Clock = Callable[[], datetime]
+KEYS_AT_ONCE = 500  # of one query: SQLite takes a bounded number of parameters
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,7 @@ def append_entries(
     # 4. Write. A crash here or below, before the commit, rolls all of it back.
     _write_segments(session, starts, drafts)
     _write_tiles(session, tiles)
-    for start, draft in zip(starts, drafts, strict=True):
-        index_entries(session, start, draft.said)
+    index_drafts(session, [(start, draft.said) for start, draft in zip(starts, drafts, strict=True)])
     # 5. Swap the head.
     _swap_head(session, head, checkpoint, note, now)
     receipts = [
@@ -175,13 +176,14 @@ def format_time(moment: datetime) -> str:
 
 
 def _load_edge(session: Session, edge: TileEdge, head: LogHead) -> None:
-    edge.size, edge.levels = head.size, []
+    levels: list[list[bytes]] = []
     count = head.size
     while count:
         number, width = divmod(count, TILE_WIDTH)
-        data = (find_tile(session, len(edge.levels), number) or b"") if width else b""
-        edge.levels.append([data[i : i + HASH_BYTES] for i in range(0, width * HASH_BYTES, HASH_BYTES)])
+        data = (find_tile(session, len(levels), number) or b"") if width else b""
+        levels.append([data[i : i + HASH_BYTES] for i in range(0, width * HASH_BYTES, HASH_BYTES)])
         count = number
+    edge.load(head.size, levels)
     if edge.root() != head.root:
         raise LedgerForkError(
             f"the tiles of the log do not hash to the root of its head at size {head.size}; "
@@ -189,22 +191,33 @@ def _load_edge(session: Session, edge: TileEdge, head: LogHead) -> None:
         )
 
 
+_SWAP_HEAD = text(
+    "UPDATE log_head SET size = :size, root = :root, checkpoint = :checkpoint, updated_at = :updated_at "
+    "WHERE id = :id AND size = :old_size AND root = :old_root"
+)
+
+
 def _swap_head(session: Session, head: LogHead, checkpoint: Checkpoint, note: str, now: datetime) -> None:
     new = {"size": checkpoint.size, "root": checkpoint.root, "checkpoint": note, "updated_at": format_time(now)}
-    swap = update(LogHead).where(
-        col(LogHead.id) == head.id, col(LogHead.size) == head.size, col(LogHead.root) == head.root
-    )
-    if session.connection().execute(swap.values(new)).rowcount != 1:
+    old = {"id": head.id, "old_size": head.size, "old_root": head.root}
+    if session.connection().execute(_SWAP_HEAD, new | old).rowcount != 1:
         raise LedgerConflictError("the head of the log moved under the lock; nothing was appended, try again")
 
 
+_ADD_ENTRIES, _ADD_WORDS, _REMEMBER = insert(EntrySegment), insert(ContentSegment), insert(Idempotency)
+
+
 def _write_segments(session: Session, starts: Sequence[int], drafts: Sequence[Draft]) -> None:
-    for start, draft in zip(starts, drafts, strict=True):
-        row = {"first_index": start, "count": len(draft.entries), "frames": draft.frames}
-        session.execute(insert(EntrySegment), [row])
-        if draft.words_count:
-            words = {"first_index": start, "count": draft.words_count, "frames": draft.words}
-            session.execute(insert(ContentSegment), [words])
+    placed, connection = list(zip(starts, drafts, strict=True)), session.connection()
+    entries = [{"first_index": at, "count": len(draft.entries), "frames": draft.frames} for at, draft in placed]
+    connection.execute(_ADD_ENTRIES, entries)
+    words = [
+        {"first_index": at, "count": draft.words_count, "frames": draft.words}
+        for at, draft in placed
+        if draft.words_count
+    ]
+    if words:
+        connection.execute(_ADD_WORDS, words)
 
 
 # Both databases read it so; the ORM would first ask for each tile.
@@ -220,24 +233,24 @@ def _write_tiles(session: Session, tiles: dict[tuple[int, int], bytes]) -> None:
 
 
 def _remember(session: Session, drafts: Sequence[Draft], receipts: Sequence[Receipt], now: datetime) -> None:
-    for draft, receipt in zip(drafts, receipts, strict=True):
-        if draft.idempotency_key:
-            body = {
+    rows = [
+        {
+            "key": draft.idempotency_key,
+            "request_digest": draft.request_digest,
+            "status": 201,
+            "body": {
                 "first_index": receipt.first_index,
                 "count": receipt.count,
                 "tree_size": receipt.tree_size,
                 "checkpoint": receipt.checkpoint,
-            }
-            session.add(
-                Idempotency(
-                    key=draft.idempotency_key,
-                    request_digest=draft.request_digest,
-                    status=201,
-                    body=body,
-                    created_at=format_time(now),
-                )
-            )
-    session.flush()
+            },
+            "created_at": format_time(now),
+        }
+        for draft, receipt in zip(drafts, receipts, strict=True)
+        if draft.idempotency_key
+    ]
+    if rows:
+        session.connection().execute(_REMEMBER, rows)
 
 
 def find_replay(session: Session, key: str, request_digest: str) -> Receipt | None:
@@ -246,12 +259,36 @@ def find_replay(session: Session, key: str, request_digest: str) -> Receipt | No
     Raises:
         ConflictError: the key was used for another request.
     """
-    row = session.get(Idempotency, key)
-    if row is None:
+    return receipt_of(find_remembered(session, [key]), key, request_digest)
+
+
+Remembered = Mapping[str, tuple[str, Mapping[str, Any]]]  # key -> digest of its request, body of its answer
+_FIND_REMEMBERED = select(Idempotency.key, Idempotency.request_digest, Idempotency.body).where(
+    col(Idempotency.key).in_(bindparam("keys", expanding=True))
+)
+
+
+def find_remembered(session: Session, keys: Sequence[str]) -> Remembered:
+    """What was answered under these Idempotency-Keys, as far as anything was; one query for some hundreds."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        rows = session.connection().execute(_FIND_REMEMBERED, {"keys": keys[start : start + KEYS_AT_ONCE]})
+        found.update((key, (digest, body)) for key, digest, body in rows)
+    return found
+
+
+def receipt_of(remembered: Remembered, key: str, request_digest: str) -> Receipt | None:
+    """The receipt of `key` among these, or None.
+
+    Raises:
+        ConflictError: the key was used for another request.
+    """
+    if key not in remembered:
         return None
-    if row.request_digest != request_digest:
+    digest, body = remembered[key]
+    if digest != request_digest:
         expected = "a new key, or the same request as before"
         raise ConflictError(
             f"Idempotency-Key {key!r} was used for another request", FieldError("Idempotency-Key", key, expected)
         )
-    return Receipt(**row.body, replayed=True)
+    return Receipt(**body, replayed=True)

@@ -19,12 +19,18 @@ class TileEdge:
 
     size: int = 0
     levels: list[list[bytes]] = field(default_factory=list)
+    _root: bytes | None = field(default=None, compare=False, repr=False)  # of this size; an append asks three times
+
+    def load(self, size: int, levels: list[list[bytes]]) -> None:
+        """Take up the edge of a tree that was stored."""
+        self.size, self.levels, self._root = size, levels, None
 
     def extend(self, leaves: Sequence[bytes]) -> dict[tuple[int, int], bytes]:
         """Add leaf hashes; the answer holds every tile that changed: (level, number) -> its hashes, joined."""
         changed: dict[tuple[int, int], bytes] = {}
         self._add(0, self.size, leaves, changed)
         self.size += len(leaves)
+        self._root = None
         return changed
 
     def _add(self, level: int, count: int, hashes: Sequence[bytes], changed: dict[tuple[int, int], bytes]) -> None:
@@ -46,6 +52,11 @@ class TileEdge:
 
     def root(self) -> bytes:
         """The Merkle tree hash of the whole log (RFC 9162, section 2.1.1)."""
+        if self._root is None:
+            self._root = self._fold()
+        return self._root
+
+    def _fold(self) -> bytes:
         ragged: list[bytes] = []
         for hashes in self.levels:
             row = hashes + ragged

@@ -18,9 +18,11 @@ import orjson
 import zstandard
 
 from provenance.attestation.envelope import Envelope, split_entry
+from provenance.attestation.plain import opens, read_commitments
 from provenance.attestation.predicates import check_predicate
 from provenance.attestation.statement import Statement
-from provenance.attestation.words import DOMAINS, verify_words
+from provenance.attestation.words import DOMAINS
+from provenance.canonical import canonical_bytes, verify_commitment
 from provenance.errors import ProvenanceError, StatementError
 from provenance.ledger.findings import Finding
 from provenance.ledger.merkle import leaf_hash
@@ -105,6 +107,10 @@ def _read_entry(reading: Reading, index: int, entry: bytes | None, item: bytes |
     if entry is None:
         reading.findings.append(Finding(2, index, f"entry {index} cannot be read"))
         return
+    commitments = read_commitments(entry)
+    if commitments is not None:
+        _take_words(reading, index, commitments, item)
+        return
     try:
         statement, envelope = split_entry(entry)
         check_predicate(statement.kind, statement.predicate)
@@ -120,24 +126,32 @@ def _read_entry(reading: Reading, index: int, entry: bytes | None, item: bytes |
         if item is None:
             reading.findings.append(Finding(6, index, f"what lies beside entry {index} cannot be read"))
         return  # the text of terms and the like: its statement names its digest, and it is no secret
+    said = statement.predicate
+    _take_words(reading, index, (said["prompt_commitment"], said["completion_commitment"]), item)
+
+
+def _take_words(reading: Reading, index: int, commitments: tuple[str, str], item: bytes | None) -> None:
     reading.samples[-1] = True
+    if item == b"":
+        reading.gone.append(index)
+        return
     try:
-        _open_words(reading, index, statement, item)
+        _open_words(commitments, item)
+        reading.words += 1
     except (ProvenanceError, *MALFORMED) as exc:
         detail = exc.detail if isinstance(exc, ProvenanceError) else f"malformed: {exc}"
         reading.findings.append(Finding(6, index, f"the words of entry {index} do not open its commitments: {detail}"))
 
 
-def _open_words(reading: Reading, index: int, statement: Statement, item: bytes | None) -> None:
-    if item == b"":
-        reading.gone.append(index)
-        return
+def _open_words(commitments: tuple[str, str], item: bytes | None) -> None:
     if item is None:
         raise StatementError("they cannot be read")
+    if opens(commitments, item):
+        return
     words = orjson.loads(item)
-    for half in DOMAINS:
-        verify_words(statement.predicate, half, bytes.fromhex(words[f"{half}_salt"]), words[half])
-    reading.words += 1
+    for (half, domain), commitment in zip(DOMAINS.items(), commitments, strict=True):
+        salt = bytes.fromhex(words[f"{half}_salt"])
+        verify_commitment(commitment, domain, salt, canonical_bytes(words[half]))
 
 
 def read_items(frames: bytes, count: int, taken: int) -> list[bytes | None]:

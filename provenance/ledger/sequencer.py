@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlmodel import Session
 
 from provenance.errors import ConflictError, FatalError, NotFoundError, ProvenanceError, UnavailableError
-from provenance.ledger.append import Clock, Draft, Receipt, append_entries, find_replay
+from provenance.ledger.append import Clock, Draft, Receipt, append_entries, find_remembered, find_replay, receipt_of
 from provenance.ledger.edge import TileEdge
 from provenance.ledger.keys import KeyRing, SignOnce
 from provenance.store.log import read_entry
@@ -147,21 +147,23 @@ class Sequencer:
         keys: set[str] = set()
         fresh: list[Waiting] = []
         twins: list[Waiting] = []
+        asked = [draft.idempotency_key for draft, _ in group if draft.idempotency_key]
         with read_session(self._engine) as session:
-            for draft, future in group:
-                key = draft.idempotency_key
-                try:
-                    receipt = find_replay(session, key, draft.request_digest) if key else None
-                except ConflictError as exc:
-                    future.set_exception(exc)
-                    continue
-                if receipt is not None:
-                    future.set_result(receipt)
-                elif key and key in keys:
-                    twins.append((draft, future))
-                else:
-                    fresh.append((draft, future))
-                    keys.update([key] if key else [])
+            remembered = find_remembered(session, asked)
+        for draft, future in group:
+            key = draft.idempotency_key
+            try:
+                receipt = receipt_of(remembered, key, draft.request_digest) if key else None
+            except ConflictError as exc:
+                future.set_exception(exc)
+                continue
+            if receipt is not None:
+                future.set_result(receipt)
+            elif key and key in keys:
+                twins.append((draft, future))
+            else:
+                fresh.append((draft, future))
+                keys.update([key] if key else [])
         return fresh, twins
 
     def _append(self, group: list[Waiting]) -> None:

@@ -8,10 +8,10 @@ and not by the database, so that rows made again from the entries are the same r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 from sqlmodel import Session, SQLModel, col, select
 
@@ -53,6 +53,7 @@ INDEX_TABLES: tuple[type[SQLModel], ...] = (
     Dataset,
     StatementRow,
 )
+INCOMPLETE = (KeyError, TypeError, ValueError, AttributeError, MultipleResultsFound, NoResultFound)
 CLASS_PREFIX = len("sha256:") + 16  # a decision names its classes by this many characters of their digest
 
 
@@ -62,6 +63,24 @@ def index_entries(session: Session, first_index: int, said: Sequence[Statement |
     Raises:
         StatementError: samples that no batch right behind them counts, or a predicate that lacks what its row needs.
     """
+    index_drafts(session, [(first_index, said)])
+
+
+def index_drafts(session: Session, drafts: Iterable[tuple[int, Sequence[Statement | SampleGroup]]]) -> None:
+    """The same for several that follow one another in the log: batches that stand together are added together.
+
+    Raises:
+        as `index_entries`.
+    """
+    waiting = _Waiting(session)
+    for first_index, said in drafts:
+        _index_draft(session, first_index, said, waiting)
+    waiting.flush()
+
+
+def _index_draft(
+    session: Session, first_index: int, said: Sequence[Statement | SampleGroup], waiting: _Waiting
+) -> None:
     index, samples = first_index, SampleGroup()
     for item in said:
         if isinstance(item, SampleGroup):
@@ -73,15 +92,43 @@ def index_entries(session: Session, first_index: int, said: Sequence[Statement |
             else:
                 if item.kind == "batch" or samples.lines:
                     _check_batch(index, item, samples)
-                    index_samples(session, samples, batch_index=index)
+                    waiting.add_samples(index, samples)
                     samples = SampleGroup()
-                _index_statement(session, index, item)
-        except (KeyError, TypeError, ValueError, AttributeError, MultipleResultsFound, NoResultFound) as exc:
+                _index_statement(session, index, item, waiting)
+        except INCOMPLETE as exc:
             raise StatementError(f"the {item.kind} statement of entry {index} cannot be indexed: {exc!r}") from exc
         index += 1
     if samples.lines:
         first = index - len(samples.lines)
         raise StatementError(f"samples {first}..{index - 1} are not closed by a batch entry")
+
+
+class _Waiting:
+    """Rows that are added with the next ones, in one statement a table; nothing that reads them comes before `flush`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._batches: list[tuple[int, SampleGroup]] = []
+        self._statements: list[dict[str, Any]] = []
+
+    def add_samples(self, batch_index: int, samples: SampleGroup) -> None:
+        self._batches.append((batch_index, samples))
+        if any(line.parents for line in samples.lines):
+            self.flush()  # their parents are looked for, and those that nobody knows get a node now
+
+    def add_statement(self, index: int, kind: str, key: str, predicate: Predicate) -> None:
+        self._statements.append({"index": index, "kind": kind, "key": key, "predicate": dict(predicate)})
+
+    def flush(self) -> None:
+        batches, self._batches = self._batches, []
+        statements, self._statements = self._statements, []
+        if batches:
+            try:
+                index_samples(self._session, batches)
+            except INCOMPLETE as exc:
+                raise StatementError(f"the samples before entry {batches[-1][0]} cannot be indexed: {exc!r}") from exc
+        if statements:
+            self._session.connection().execute(_ADD_STATEMENT, statements)
 
 
 def _check_batch(index: int, statement: Statement, samples: SampleGroup) -> None:
@@ -96,15 +143,15 @@ def clear_index(session: Session) -> None:
         session.execute(delete(table))
 
 
-def _index_statement(session: Session, index: int, statement: Statement) -> None:
+def _index_statement(session: Session, index: int, statement: Statement, waiting: _Waiting) -> None:
     predicate = statement.predicate
     key = str(predicate.get("id") or predicate.get("keyid") or index)
-    session.add(StatementRow(index=index, kind=statement.kind, key=key, predicate=dict(predicate)))
-    rows = _ROWS.get(statement.kind)
+    waiting.add_statement(index, statement.kind, key, predicate)
+    rows, added = _ROWS.get(statement.kind), _LINEAGE.get(statement.kind)
     if rows is not None:
+        waiting.flush()
         rows(session, index, predicate)
-    session.flush()
-    added = _LINEAGE.get(statement.kind)
+        session.flush()
     if added is not None:
         added(session, index, predicate)
 
@@ -197,6 +244,7 @@ def _index_report(session: Session, index: int, predicate: Predicate) -> None:
     )
 
 
+_ADD_STATEMENT = insert(StatementRow)
 _ROWS: dict[str, Callable[[Session, int, Predicate], None]] = {
     "student": _index_student,
     "model": _index_model,

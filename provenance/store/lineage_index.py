@@ -16,17 +16,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, text, update
+from sqlalchemy import func, text
 from sqlmodel import Session, col, select
 
-from provenance.attestation.facts import teacher_name
-from provenance.store.lineage import find_by_key, find_model_node, is_kind, list_slices_of, normal_name
-from provenance.store.tables import Dataset, DecisionClass, FactClass, LineageNode, SampleRow
+from provenance.store.lineage import find_by_key, find_model_id, is_kind, list_slices_of, normal_name
+from provenance.store.tables import Dataset, DecisionClass, LineageNode, SampleRow
 
 Predicate = Mapping[str, Any]
 SliceKey = tuple[int, int, str | None]  # dataset, fact class, digest of the teacher's weights
+Classes = Mapping[int, tuple[str, Mapping[str, Any]]]  # id of a fact class -> its teacher's name, its facts
 PERMITTING = ("allow", "allow-with-conditions")
 MAX_PARAMETERS = 500  # of one query: SQLite takes a bounded number
+_ADD_TO_SLICE = text(
+    "UPDATE lineage_node SET samples = samples + :samples, tokens = tokens + :tokens "
+    "WHERE kind = 'samples' AND key = :key RETURNING id"
+)
 _ADD_EDGE = text(
     "INSERT INTO lineage_edge (parent, child, relation, entry, samples, tokens) "
     "VALUES (:parent, :child, :relation, :entry, :samples, :tokens) "
@@ -49,14 +53,14 @@ class Placed(NamedTuple):
     parents: Sequence[str]
 
 
-def add_samples(session: Session, placed: Sequence[Placed]) -> None:
-    """Add the samples of one batch to the nodes of their classes."""
+def add_samples(session: Session, placed: Sequence[Placed], classes: Classes) -> None:
+    """Add samples that stand in this order to the nodes of their classes."""
     held: dict[SliceKey, list[int]] = {}  # first index, samples, tokens
     for item in placed:
         counts = held.setdefault(item[1:4], [item.entry, 0, 0])
         counts[1] += 1
         counts[2] += item.tokens
-    nodes = {key: _add_slice(session, key, *counts) for key, counts in held.items()}
+    nodes = {key: _add_slice(session, key, classes[key[1]], counts) for key, counts in held.items()}
     children = {item.entry: (nodes[item[1:4]], item.parents) for item in placed if item.parents}
     if children:
         _add_sample_parents(session, children)
@@ -101,7 +105,7 @@ def add_release(session: Session, index: int, predicate: Predicate) -> None:
         )
         .order_by(col(LineageNode.id))
     )
-    found = session.exec(query).all()
+    found = session.exec(query, execution_options={"populate_existing": True}).all()  # samples are counted by SQL
     whole: Counter[int] = Counter()
     for part, judged in found:
         whole[judged.fact_class_id] += part.samples
@@ -135,24 +139,21 @@ def add_report(session: Session, index: int, predicate: Predicate) -> None:
 # --- Samples -----------------------------------------------------------------------------------------------------
 
 
-def _add_slice(session: Session, place: SliceKey, first: int, samples: int, tokens: int) -> int:
+def _add_slice(session: Session, place: SliceKey, named: tuple[str, Mapping[str, Any]], counts: Sequence[int]) -> int:
     dataset_id, class_id, weights = place
-    facts = session.get_one(FactClass, class_id).facts
-    teacher = _resolve(session, first, teacher_name(facts), revision=facts["teacher"].get("revision"), weights=weights)
+    (name, facts), (first, samples, tokens) = named, counts
+    teacher = _resolve(session, first, name, revision=facts["teacher"].get("revision"), weights=weights)
     key = f"{dataset_id}:{class_id}:{teacher}"
-    node = find_by_key(session, "samples", key)
-    if node is None:
-        node = _add_node(session, "samples", key, first, dataset_id=dataset_id, fact_class_id=class_id)
-        _link(session, teacher, node.id, "generated", first)
-        source = facts.get("source_dataset")
-        if source:
-            held = find_by_key(session, "source", source["ref"]) or _add_node(session, "source", source["ref"], first)
-            _link(session, held.id, node.id, "taken-from", first)
-    session.execute(
-        update(LineageNode)
-        .where(col(LineageNode.id) == node.id)
-        .values(samples=LineageNode.samples + samples, tokens=LineageNode.tokens + tokens)
-    )
+    added: dict[str, Any] = {"samples": samples, "tokens": tokens}
+    known: int | None = session.connection().execute(_ADD_TO_SLICE, {"key": key, **added}).scalar_one_or_none()
+    if known is not None:
+        return known
+    node = _add_node(session, "samples", key, first, dataset_id=dataset_id, fact_class_id=class_id, **added)
+    _link(session, teacher, node.id, "generated", first)
+    source = facts.get("source_dataset")
+    if source:
+        held = find_by_key(session, "source", source["ref"]) or _add_node(session, "source", source["ref"], first)
+        _link(session, held.id, node.id, "taken-from", first)
     return node.id
 
 
@@ -200,13 +201,15 @@ def _resolve(
     session: Session, index: int, reference: str, *, revision: str | None = None, weights: str | None = None
 ) -> int:
     """The node that a reference to a model means at this moment; a name that nobody registered gets a node of its own."""
-    found = find_model_node(session, reference, revision=revision, weights=weights)
-    return (found or _add_node(session, "name", normal_name(reference), index, name=normal_name(reference))).id
+    found = find_model_id(session, reference, revision=revision, weights=weights)
+    if found is not None:
+        return found
+    return _add_node(session, "name", normal_name(reference), index, name=normal_name(reference)).id
 
 
-def _add_node(session: Session, kind: str, key: str, index: int, **more: Any) -> LineageNode:
+def _add_node(session: Session, kind: str, key: str, entry: int, **more: Any) -> LineageNode:
     number = (session.exec(select(func.max(LineageNode.id))).one() or 0) + 1
-    node = LineageNode(id=number, kind=kind, key=key, entry=index, **more)
+    node = LineageNode(id=number, kind=kind, key=key, entry=entry, **more)
     session.add(node)
     session.flush()
     return node

@@ -17,15 +17,17 @@ from provenance.store.tables import ContentSegment, EntrySegment, LogHead, LogTi
 
 HEAD_ID = 1
 HASH_BYTES = 32
+ENTRIES_AT_ONCE = 256  # that are read by one query, or one segment where it holds more
 MAX_INDEX = 2**63 - 1  # what a column holds; a greater one in a request is an entry that is not there
+
+
+_FIND_HEAD = select(LogHead).where(LogHead.id == HEAD_ID)
+_LOCK_HEAD = _FIND_HEAD.with_for_update().execution_options(populate_existing=True)
 
 
 def find_head(session: Session, *, lock: bool = False) -> LogHead | None:
     """The head row; with `lock`, nobody else can move it until this session ends (SQLite locks the whole file)."""
-    query = select(LogHead).where(LogHead.id == HEAD_ID)
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    return session.exec(query).one_or_none()
+    return session.exec(_LOCK_HEAD if lock else _FIND_HEAD).one_or_none()
 
 
 def get_head(session: Session) -> LogHead:
@@ -76,21 +78,27 @@ def read_statement(session: Session, index: int) -> Statement:
 
 
 def iterate_entries(session: Session, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Entries `start .. stop-1` in order, one segment in memory at a time."""
+    """Entries `start .. stop-1` in order; in memory is one segment at a time, or some that are small."""
     first = session.exec(select(func.max(EntrySegment.first_index)).where(EntrySegment.first_index <= start)).one() or 0
     last = get_head(session).size if stop is None else stop
-    query = (
-        select(EntrySegment.first_index)
-        .where(EntrySegment.first_index >= first)
-        .order_by(col(EntrySegment.first_index))
-    )
-    for segment_start in session.exec(query).all():
-        if segment_start >= last:
-            return
-        frames = session.exec(select(EntrySegment.frames).where(EntrySegment.first_index == segment_start)).one()
-        for index, entry in enumerate(unpack_segment(frames), segment_start):
-            if start <= index < last:
-                yield index, entry
+    number, frames = col(EntrySegment.first_index), col(EntrySegment.frames)
+    query = select(number, EntrySegment.count).where(number >= first, number < last).order_by(number)
+    for begin, end in _read_at_once(session.exec(query).all()):
+        rows = session.exec(select(number, frames).where(number >= begin, number <= end).order_by(number)).all()
+        for segment_start, packed in rows:
+            for index, entry in enumerate(unpack_segment(packed), segment_start):
+                if start <= index < last:
+                    yield index, entry
+
+
+def _read_at_once(segments: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """First index of the first and of the last segment of each query: appends of single entries make many of them."""
+    begin, entries = None, 0
+    for position, (number, count) in enumerate(segments):
+        begin, entries = number if begin is None else begin, entries + max(1, count)
+        if entries >= ENTRIES_AT_ONCE or position == len(segments) - 1:
+            yield begin, number
+            begin, entries = None, 0
 
 
 def find_content(session: Session, index: int) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
-from sqlalchemy import func, text, update
+from sqlalchemy import bindparam, func, text
 from sqlmodel import Session, col, select
 
 from provenance.attestation.facts import sample_facts, teacher_name
@@ -17,7 +17,8 @@ from provenance.store.tables import BLOCK_ENTRIES, Dataset, FactClass
 LOOKED_UP_AT_ONCE = 500
 
 Predicate = Mapping[str, Any]
-Counts = dict[tuple[str, str, int], tuple[int, int]]  # (dataset, class, block) -> samples, tokens
+Counts = dict[tuple[str, str, int], tuple[int, int, int]]  # (dataset, class, block) -> first index, samples, tokens
+Class = tuple[int, str, Mapping[str, Any]]  # id, teacher, facts
 
 
 class SampleLine(Struct, array_like=True, gc=False):
@@ -55,12 +56,20 @@ class SampleGroup(Struct, array_like=True):
         self.lines.append(line)
 
 
-def index_samples(session: Session, samples: SampleGroup, *, batch_index: int) -> None:
-    """Add the rows of the samples right before the batch entry at `batch_index`."""
-    first = batch_index - len(samples.lines)
-    counts = _count(samples.lines, first)
-    datasets = _intern_datasets(session, samples.lines, first, counts)
-    classes = _intern_classes(session, samples)
+def index_samples(session: Session, batches: Sequence[tuple[int, SampleGroup]]) -> None:
+    """Add the rows of samples that stand right before batch entries: of each, its index and its samples, in order.
+
+    One statement a table, however many batches there are; the rows are those that one batch after the other would make.
+    """
+    placed = [
+        (index, batch_index, line)
+        for batch_index, samples in batches
+        for index, line in enumerate(samples.lines, batch_index - len(samples.lines))
+    ]
+    counts = _count(placed)
+    datasets = _intern_datasets(session, counts)
+    classes = _intern_classes(session, batches)
+    numbers = {digest: number for digest, (number, _, _) in classes.items()}
     insert_samples(
         session,
         [
@@ -68,30 +77,31 @@ def index_samples(session: Session, samples: SampleGroup, *, batch_index: int) -
                 index,
                 batch_index,
                 datasets[line.dataset],
-                classes[line.fact_class],
+                numbers[line.fact_class],
                 line.generated_at,
                 line.tokens,
                 line.external_id,
             )
-            for index, line in enumerate(samples.lines, first)
+            for index, batch_index, line in placed
         ],
     )
-    _add_to_blocks(session, counts, datasets, classes)
+    _add_to_blocks(session, counts, datasets, numbers)
     add_samples(
         session,
         [
-            Placed(index, datasets[line.dataset], classes[line.fact_class], line.weights, line.tokens, line.parents)
-            for index, line in enumerate(samples.lines, first)
+            Placed(index, datasets[line.dataset], numbers[line.fact_class], line.weights, line.tokens, line.parents)
+            for index, _, line in placed
         ],
+        {number: (teacher, facts) for number, teacher, facts in classes.values()},
     )
 
 
-def _count(lines: Sequence[SampleLine], first: int) -> Counts:
+def _count(placed: Sequence[tuple[int, int, SampleLine]]) -> Counts:
     counts: Counts = {}
-    for index, line in enumerate(lines, first):
+    for index, _, line in placed:
         key = (line.dataset, line.fact_class, index // BLOCK_ENTRIES)
-        samples, tokens = counts.get(key, (0, 0))
-        counts[key] = (samples + 1, tokens + line.tokens)
+        first, samples, tokens = counts.get(key, (index, 0, 0))
+        counts[key] = (first, samples + 1, tokens + line.tokens)
     return counts
 
 
@@ -114,7 +124,7 @@ def _add_to_blocks(session: Session, counts: Counts, datasets: Mapping[str, int]
             "samples": samples,
             "tokens": tokens,
         }
-        for (dataset, fact_class, block), (samples, tokens) in counts.items()
+        for (dataset, fact_class, block), (_, samples, tokens) in counts.items()
     ]
     session.connection().execute(_ADD_TO_BLOCK, added)
 
@@ -130,40 +140,45 @@ def count_tokens(counted: int | None, completion_bytes: int) -> int:
     return counted if counted is not None else max(1, completion_bytes // 4)
 
 
-def _intern_datasets(session: Session, lines: Sequence[SampleLine], first: int, counts: Counts) -> dict[str, int]:
+_ADD_TO_DATASET = text(
+    "UPDATE dataset SET samples = samples + :samples, tokens = tokens + :tokens WHERE name = :name RETURNING id"
+)
+_FIND_CLASSES = select(FactClass.digest, FactClass.id, FactClass.teacher, FactClass.facts).where(
+    col(FactClass.digest).in_(bindparam("digests", expanding=True))
+)
+
+
+def _intern_datasets(session: Session, counts: Counts) -> dict[str, int]:
     ids: dict[str, int] = {}
     for name in dict.fromkeys(dataset for dataset, _, _ in counts):
-        row = session.exec(select(Dataset).where(Dataset.name == name)).one_or_none()
-        if row is None:
-            place = next(index for index, line in enumerate(lines, first) if line.dataset == name)
-            row = Dataset(id=_next_id(session, Dataset), name=name, first_index=place)
-            session.add(row)
-            session.flush()
         mine = [numbers for (dataset, _, _), numbers in counts.items() if dataset == name]
-        samples, tokens = (sum(column) for column in zip(*mine, strict=True))
-        session.execute(
-            update(Dataset)
-            .where(col(Dataset.id) == row.id)
-            .values(samples=Dataset.samples + samples, tokens=Dataset.tokens + tokens)
-        )
-        ids[name] = row.id or 0
-    return ids
-
-
-def _intern_classes(session: Session, samples: SampleGroup) -> dict[str, int]:
-    wanted = list(dict.fromkeys(line.fact_class for line in samples.lines))
-    ids: dict[str, int] = {}
-    for start in range(0, len(wanted), LOOKED_UP_AT_ONCE):
-        part = wanted[start : start + LOOKED_UP_AT_ONCE]
-        query = select(FactClass.digest, FactClass.id).where(col(FactClass.digest).in_(part))
-        ids.update((digest, number or 0) for digest, number in session.exec(query))
-    for digest in wanted:
-        if digest not in ids:
-            facts = dict(samples.facts[digest])
-            ids[digest] = _next_id(session, FactClass)
-            session.add(FactClass(id=ids[digest], digest=digest, teacher=teacher_name(facts), facts=facts))
+        first, samples, tokens = mine[0][0], sum(each[1] for each in mine), sum(each[2] for each in mine)
+        added: dict[str, Any] = {"name": name, "samples": samples, "tokens": tokens}
+        number: int | None = session.connection().execute(_ADD_TO_DATASET, added).scalar_one_or_none()
+        if number is None:
+            number = _next_id(session, Dataset)
+            session.add(Dataset(id=number, first_index=first, **added))
             session.flush()
+        ids[name] = number
     return ids
+
+
+def _intern_classes(session: Session, batches: Sequence[tuple[int, SampleGroup]]) -> dict[str, Class]:
+    facts_of = {
+        digest: facts for _, samples in reversed(batches) for digest, facts in samples.facts.items()
+    }  # those of the first
+    wanted = list(dict.fromkeys(line.fact_class for _, samples in batches for line in samples.lines))
+    found: dict[str, Class] = {}
+    for start in range(0, len(wanted), LOOKED_UP_AT_ONCE):
+        rows = session.connection().execute(_FIND_CLASSES, {"digests": wanted[start : start + LOOKED_UP_AT_ONCE]})
+        found.update((digest, (number, teacher, facts)) for digest, number, teacher, facts in rows)
+    for digest in wanted:
+        if digest not in found:
+            facts = dict(facts_of[digest])
+            found[digest] = (_next_id(session, FactClass), teacher_name(facts), facts)
+            session.add(FactClass(id=found[digest][0], digest=digest, teacher=found[digest][1], facts=facts))
+            session.flush()
+    return found
 
 
 def _next_id(session: Session, table: type[Dataset | FactClass]) -> int:

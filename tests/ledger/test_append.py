@@ -133,7 +133,7 @@ def test_tiles_that_do_not_hash_to_the_head_stop_the_log(log: Log) -> None:
 
 # --- A fault before and after each step --------------------------------------------------------------------------
 
-STEPS = ("find_head", "_load_edge", "sign_checkpoint", "_write_segments", "_write_tiles", "index_entries", "_swap_head", "_remember")  # fmt: skip
+STEPS = ("find_head", "_load_edge", "sign_checkpoint", "_write_segments", "_write_tiles", "index_drafts", "_swap_head", "_remember")  # fmt: skip
 
 
 def _break(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, moment: str, fault: Exception) -> Callable[[], bool]:

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from provenance.api.body import read_body
-from provenance.api.deps import RuntimeDep, find_actor, require_writer
+from provenance.api.deps import RuntimeDep, check_writer, find_actor
 from provenance.capture.gateway import AnswerStream, Gateway, error_body
 from provenance.capture.upstream import FILE_NAME
 from provenance.errors import ProvenanceError
@@ -98,7 +98,7 @@ def list_models(request: Request, runtime: RuntimeDep, gateway: GatewayDep) -> d
 
 
 def _authorise(request: Request, runtime: Runtime) -> None:
-    require_writer(find_actor(request, runtime)).require("capture")
+    check_writer(find_actor(request, runtime)).require("capture")
 
 
 class _Streaming(StreamingResponse):
