@@ -74,7 +74,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-KEY_PURPOSES = ("log", "collector", "authority", "release", "witness")
+KEY_PURPOSES = ("log", "collector", "authority", "release", "model", "witness")
 KEY_STATES = ("active", "retired", "revoked")
 VERDICTS = ("allow", "allow-with-conditions", "review", "deny")
 EVIDENCE_GRADES = ("claimed", "declared", "recorded", "replayed")
