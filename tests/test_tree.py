@@ -40,6 +40,7 @@ LAYERS = (
     {"lineage"},
     {"recall"},
     {"report"},
+    {"publication"},
     {"client"},
     {"jobs"},
     {"api"},
