@@ -1,6 +1,7 @@
 """The model card: a README.md with the hub's metadata, made of a description and nothing else.
 
-Names, notices and sentences are other people's: none can end a line, a table or the front matter, or become markup or a link.
+Names, notices and sentences are other people's: none can end a line, a table or the front matter, or become markup. An address
+that stands there in full may become a link to what it says, as the hub has it.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ def plain(value: Any) -> str:
     if value is None:
         return NOT_RECORDED
     line = " ".join(mark_plain(str(value)).split())
-    line = _MARKUP.sub(r"\\\1", line).replace("\\&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
-    return line.replace("://", ":&#47;&#47;").replace("www.", "www&#46;").replace("@", "&#64;")
+    return _MARKUP.sub(r"\\\1", line).replace("\\&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
 def code(value: Any) -> str:

@@ -70,8 +70,9 @@ def test_a_name_that_meets_the_condition_is_published_whole_and_once(shop: Local
     ring = shop.runtime.ring
     signed = open_model_signature((folder / "model.sig").read_bytes(), ring.signer("model").public_key)
     assert signed.files == {item["path"]: item["digest"] for item in said["files"]}
-    assert {item["path"]: item["digest"] for item in list_files(folder)} == signed.files | {
-        "model.sig": said["signature"]["digest"]
+    assert {item["path"]: item["digest"] for item in list_files(folder)} == {
+        **signed.files,
+        "model.sig": said["signature"]["digest"],
     }
     assert signed.files.keys() == {
         "LICENSE", "NOTICE", "README.md", "config.json", "evidence.zip", "model.safetensors", "tokenizer.json",
