@@ -41,6 +41,7 @@ LAYERS = (
     {"export"},
     {"recall"},
     {"report"},
+    {"publication"},
     {"client"},
     {"jobs"},
     {"api"},

@@ -12,7 +12,8 @@ from provenance.api.views.common import Proof
 from provenance.api.views.decisions import VerdictCount
 from provenance.api.views.log import GrowthRow
 from provenance.api.views.releases import Composition
-from provenance.api.views.runs import Comparison, Measure, RunPage
+from provenance.api.views.runs import RunPage
+from provenance.training.comparisons import Comparison, Measure
 
 
 def draw_verdicts(counts: Sequence[VerdictCount]) -> Markup:

@@ -35,6 +35,8 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "model": "id:str provider:str name:str revision:str? weights_digest:digest? kind:str license:str? "
         "parents:list run:str? conditions:list",
         "policy": "id:str digest:digest packs:list author:str? approver:str?",
+        "publication": "id:str model:str run:str name:str weights_digest:digest verdict:verdict conditions:list policy:map "
+        "terms_digest:digest? answer_digest:digest files:files signature:map actor:str at:time",
         "recall": "id:str step:recall-step actor:str at:time",
         "release": "id:str name:str dataset:str student:any decision:map log_size:int state:str counts:map "
         "files:files manifest_digest:digest? conditions:list",
@@ -57,6 +59,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
         "capture": "collector",
         "curation": "collector",
         "model": "release",
+        "publication": "release",
         "release": "release",
         "report": "release",
         "run": "release",
@@ -76,7 +79,7 @@ PURPOSES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-KEY_PURPOSES = ("log", "collector", "authority", "release", "witness")
+KEY_PURPOSES = ("log", "collector", "authority", "release", "model", "witness")
 KEY_STATES = ("active", "retired", "revoked")
 VERDICTS = ("allow", "allow-with-conditions", "review", "deny")
 EVIDENCE_GRADES = ("claimed", "declared", "recorded", "replayed")

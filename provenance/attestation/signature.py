@@ -44,6 +44,12 @@ class PublicKey:
         return ED25519 if isinstance(self._key, ed25519.Ed25519PublicKey) else ECDSA_P256
 
     @cached_property
+    def pem(self) -> str:
+        """The key as PEM text (RFC 7468), as other programs read it."""
+        encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._key.public_bytes(encoding, form).decode()
+
+    @cached_property
     def _key(self) -> ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey:
         try:
             key = serialization.load_der_public_key(self.spki)

@@ -19,7 +19,8 @@ from provenance.errors import FieldError, MalformedError, StatementError
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 KINDS = (
     "model", "terms", "agreement", "capture", "sample", "batch", "curation", "policy", "student", "decision",
-    "exception", "release", "approval", "withdrawal", "run", "recall", "erasure", "report", "key", "witness", "access",
+    "exception", "release", "approval", "withdrawal", "run", "publication", "recall", "erasure", "report", "key",
+    "witness", "access",
 )  # fmt: skip
 
 _PREFIX = "https://provenance-ledger.dev/"

@@ -11,9 +11,9 @@ import typer
 
 from provenance.cli.connect import is_remote, local_settings, open_client
 from provenance.cli.local import read_keys
-from provenance.cli.output import JsonOption, print_json, print_line, print_table
+from provenance.cli.output import JsonOption, print_json, print_line, print_table, say
 from provenance.cli.token import parse_duration
-from provenance.errors import FieldError, SettingsError
+from provenance.errors import FieldError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from provenance.ledger.keys import KeyRecord
@@ -26,17 +26,50 @@ COLUMNS = ("purpose", "name", "algorithm", "state", "valid_from", "valid_to", "k
 @app.command("list")
 def list_all(as_json: JsonOption = False) -> None:
     """List every key there ever was, with what verifies its signatures."""
+    _print_keys(_list_keys(), as_json=as_json)
+
+
+def _list_keys() -> list[dict[str, Any]]:
     if is_remote():
         with open_client() as client:
-            keys = client.get("/api/v1/keys")
+            keys: list[dict[str, Any]] = client.get("/api/v1/keys")
+            return keys
+    return [record.to_public() for record in read_keys(local_settings())]
+
+
+@app.command("export")
+def export(
+    which: Annotated[str, typer.Argument(help="A purpose, or the id of a key, or its first characters (8 or more).")],
+    output: Annotated[Path | None, typer.Option(help="File to write; standard output without it.")] = None,
+) -> None:
+    """Print a public key as PEM, for other programs: `model_signing verify key --public_key` reads that of `model`."""
+    from provenance.attestation.signature import PublicKey
+    from provenance.canonical import parse_base64
+
+    pem = PublicKey(parse_base64(_choose(_list_keys(), which)["public_key"], "public_key")).pem
+    if output is None:
+        typer.echo(pem, nl=False)
     else:
-        keys = [record.to_public() for record in read_keys(local_settings())]
-    _print_keys(keys, as_json=as_json)
+        output.write_text(pem, encoding="ascii")
+        say(f"written to {output}")
+
+
+def _choose(keys: Sequence[dict[str, Any]], which: str) -> dict[str, Any]:
+    """The newest active key of a purpose, or the one of this id, whatever its state."""
+    plain = [key for key in keys if key.get("public_key")]
+    found = [key for key in plain if key["purpose"] == which and key["state"] == "active"][-1:]
+    if not found and len(which) >= 8:
+        found = [key for key in plain if key["keyid"].startswith(which)]
+    if len(found) != 1:
+        purposes = ", ".join(sorted({key["purpose"] for key in plain}))
+        expected = f"{purposes}, or the id of one of their keys; a log key is printed by `keys list`"
+        raise NotFoundError(f"no key {which!r}", FieldError("key", which, expected))
+    return found[0]
 
 
 @app.command("rotate")
 def rotate(
-    purpose: Annotated[str, typer.Argument(help="authority, log, collector or release.")],
+    purpose: Annotated[str, typer.Argument(help="authority, log, collector, release or model.")],
     overlap: Annotated[str, typer.Option(help="How long the old key stays valid beside the new one: 12h, 7d.")] = "7d",
     as_json: JsonOption = False,
 ) -> None:

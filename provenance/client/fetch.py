@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provenance.canonical import sha256_digest
 from provenance.client.check import Manifest
 from provenance.errors import DigestMismatchError
 
@@ -23,12 +23,23 @@ def fetch_files(client: Client, where: str, manifest: Manifest, folder: Path) ->
         DigestMismatchError: a file is longer than the manifest says.
     """
     for item in manifest.value["files"]:
-        target = folder / item["path"]
-        if target.exists() and sha256_digest(target.read_bytes()) == item["digest"]:
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with client.download(f"{where}/{item['path']}") as chunks:
-            _write(target, _limit(chunks, item), item["path"])
+        fetch_file(client, f"{where}/{item['path']}", item, folder)
+
+
+def fetch_file(client: Client, url: str, item: Mapping[str, Any], folder: Path) -> None:
+    """Download one file that a list names, unless it is there; checked when it is read, as `fetch_files` has it."""
+    target = folder / item["path"]
+    if target.exists() and digest_file(target) == item["digest"]:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with client.download(url) as chunks:
+        _write(target, _limit(chunks, item), item["path"])
+
+
+def digest_file(path: Path) -> str:
+    """`sha256:<hex>` of a file's bytes, which may be more than fit into memory."""
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def _limit(chunks: Iterator[bytes], item: Mapping[str, Any]) -> Iterator[bytes]:

@@ -1,7 +1,8 @@
 """The keys of a log, one purpose each, and the register that keeps it from signing two trees.
 
 - `log` signs checkpoints (Ed25519 and ML-DSA-44), `collector` batches and captures, `authority` governance and
-  the other keys' statements, `release` (P-256) manifests, models and reports. No key serves two purposes.
+  the other keys' statements, `release` (P-256) manifests, reports and what is said of models, `model` (P-256) the folders
+  of models, in a form that others verify. No key serves two purposes.
 - `keys.json` names every key there ever was: its URI, public half, state and times. Private halves are opened by URI:
   `file:` is an encrypted PKCS#8 file in the folder; any other scheme goes to `securesystemslib` (KMS, PKCS#11, Vault).
 - Files are written once, mode 0600, in a folder of mode 0700, and never overwritten; `keys.json` comes last, so a crash
@@ -50,6 +51,7 @@ NEW_KEYS = (
     ("log", ML_DSA_44),
     ("collector", ED25519),
     ("release", ECDSA_P256),
+    ("model", ECDSA_P256),
 )
 
 
@@ -88,7 +90,7 @@ class KeyRing:
     log_signers: tuple[NoteSigner, ...]
 
     def signer(self, purpose: str) -> Signer:
-        """The signer of the active key of `purpose`: collector, authority or release.
+        """The signer of the active key of `purpose`: collector, authority, release or model.
 
         Raises:
             NotFoundError: there is none.

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from provenance.errors import SettingsError
 from provenance.ledger.keys import KeyRing, create_keys, open_keys
-from provenance.ledger.rotate import retire_due
+from provenance.ledger.rotate import add_missing, retire_due
 from provenance.settings import Settings
 
 
@@ -23,7 +23,9 @@ def open_ring(settings: Settings, now: datetime) -> KeyRing:
     folder = settings.data_dir / "keys"
     if (folder / "keys.json").exists():
         retire_due(folder, now)
-        return open_keys(folder, _passphrase(settings, folder).get_secret_value())
+        passphrase = _passphrase(settings, folder).get_secret_value()
+        add_missing(folder, passphrase, now)
+        return open_keys(folder, passphrase)
     origin = settings.origin or f"provenance.local/{secrets.token_hex(4)}"
     return create_keys(folder, origin, _passphrase(settings, folder).get_secret_value())
 

@@ -21,12 +21,14 @@ from provenance.ledger.durable import replace_file
 from provenance.ledger.keys import (
     ACTIVE,
     INDEX,
+    NEW_KEYS,
     RETIRED,
     REVOKED,
     KeyRecord,
     format_index,
     format_moment,
     make_key,
+    open_keys,
     open_secret,
     read_index,
 )
@@ -52,7 +54,7 @@ def rotate_key(
 
     Args:
         folder: where `keys.json` lies.
-        purpose: authority, log, collector or release.
+        purpose: authority, log, collector, release or model.
         passphrase: encrypts the new private halves.
         now: from when on the new keys are valid.
         overlap: how long the old keys go on; nothing ends them at once.
@@ -138,6 +140,20 @@ def retire_due(folder: Path, now: datetime) -> None:
     due = [item for item in records if item.state == ACTIVE and item.valid_to is not None and item.valid_to <= over]
     if due:
         write_index(folder, origin, [replace(item, state=RETIRED) if item in due else item for item in records])
+
+
+def add_missing(folder: Path, passphrase: str | bytes, now: datetime) -> None:
+    """Make the keys of purposes that came after this log began; the next start says in the log what they are.
+
+    If we stop before the index is written, a key file is left that nobody names; the next start makes another.
+    """
+    origin, records = read_index(folder)
+    known = {item.purpose for item in records}
+    missing = [kind for kind in NEW_KEYS if kind[0] not in known]
+    if missing:
+        open_keys(folder, passphrase)  # a wrong passphrase is refused before anything is encrypted with it
+        secret, started = open_secret(passphrase), format_moment(now)
+        _write(folder, origin, [*records, *(make_key(folder, origin, kind, secret, started) for kind in missing)])
 
 
 def _lasting(item: KeyRecord, alike: Sequence[KeyRecord]) -> KeyRecord:

@@ -37,8 +37,10 @@ KINDS = {
 TAINTED = ("restriction", "unknown")
 
 
-def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.date) -> dict[str, Any]:
-    """Every clause that reached a model, release or run, direct or inherited.
+def find_taint(
+    session: Session, root: str, catalogue: Catalogue, *, today: dt.date, facts: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Every clause that reached a model, release or run, direct or inherited; judged for `facts`, or those declared.
 
     Raises:
         MalformedError: the root is several things.
@@ -55,7 +57,7 @@ def find_taint(session: Session, root: str, catalogue: Catalogue, *, today: dt.d
         graph, catalogue, lambda item: labels.classes[graph.nodes[item].fact_class_id or 0][2], people.party
     )
     carrier.carry([node])
-    student = parse_student(people.facts(node), catalogue)
+    student = parse_student(people.facts(node) if facts is None else facts, catalogue)
     items = [item for carried in carrier.held[node].values() for item in _judge(carried, student, graph, labels)]
     items.sort(key=lambda item: (item["kind"], item["document"] or "", item["clause"] or "", item["type"]))
     lifts = _list_lifts(session, graph, node, today)
@@ -131,7 +133,8 @@ def _judge(carried: Carried, student: Student, graph: Graph, labels: Labels) -> 
         kind = KINDS.get(condition.type, "condition")
         text, status = condition.requirement, condition.status
         yield {
-            "kind": kind, "type": condition.type, "clause": condition.clause, "text": text, "status": status, **shared
+            "kind": kind, "type": condition.type, "clause": condition.clause, "text": text, "status": status,
+            "fix": dict(condition.fix), **shared,
         }  # fmt: skip
     if carried.mode in ("base", "derivative"):
         fact = document.facts["distilled_model_is_derivative"]

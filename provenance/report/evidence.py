@@ -1,8 +1,11 @@
-"""Evidence to take along without a report: of one sample, or of one release with everything that its decision rests on."""
+"""Evidence to take along without a report: of one sample, of one release with everything that its decision rests on, or of one
+model with its release."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sqlmodel import Session
 
@@ -15,6 +18,7 @@ from provenance.runtime import Runtime
 from provenance.store.history import find_statement_of
 from provenance.store.log import find_content, find_statement, get_statement, list_statements, read_statement
 from provenance.store.releases import get_release
+from provenance.store.runs import list_phases
 from provenance.store.samples import get_sample
 
 RELEASE_FILES = ("manifest.json", "attestation.json")
@@ -47,6 +51,15 @@ def bundle_release(runtime: Runtime, session: Session, reference: str) -> bytes:
     release = get_release(session, reference)
     if release["entry"] is None:
         raise NotFoundError(f"release {reference} is not in the log yet; its state is {release['state']}")
+    indices, files = _release_evidence(runtime, session, release)
+    contents = gather_bundle(runtime, session, {"kind": "release", "id": release["id"]}, indices, files)
+    return format_bundle(contents, runtime.ring.signer("release"))
+
+
+def _release_evidence(
+    runtime: Runtime, session: Session, release: Mapping[str, Any]
+) -> tuple[set[int], dict[str, bytes]]:
+    """The entries that a release rests on, and its files."""
     decision = get_statement(session, "decision", release["decision"]["id"])
     student = get_statement(session, "student", release["student"])
     answer = find_content(session, decision.index)
@@ -62,7 +75,15 @@ def bundle_release(runtime: Runtime, session: Session, reference: str) -> bytes:
     files = {"decision.json": canonical_bytes(answer)} if answer is not None else {}
     folder = release_folder(runtime, release["name"], release["version"])
     files |= {f"release/{name}": (folder / name).read_bytes() for name in RELEASE_FILES if (folder / name).is_file()}
-    contents = gather_bundle(runtime, session, {"kind": "release", "id": release["id"]}, indices, files)
+    return indices, files
+
+
+def bundle_model(runtime: Runtime, session: Session, model: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """The evidence of a model that was trained here: its entry, its run's, and all that its release rests on; and `files`."""
+    release = get_release(session, model["release"])
+    indices, own = _release_evidence(runtime, session, release)
+    indices |= {model["entry"], *(row.index for row in list_phases(session, model["run"]))}
+    contents = gather_bundle(runtime, session, {"kind": "model", "id": model["id"]}, indices, {**own, **files})
     return format_bundle(contents, runtime.ring.signer("release"))
 
 

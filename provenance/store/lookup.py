@@ -22,6 +22,7 @@ LOOKUP_KINDS = (
     "run",
     "model",
     "report",
+    "publication",
     "student",
     "erasure",
     "agreement",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance.canonical import sha256_digest
-from provenance.errors import DeniedError, FieldError, MalformedError, NotFoundError
+from provenance.errors import DeniedError, DigestMismatchError, FieldError, MalformedError, NotFoundError
 from provenance.ledger.append import format_time
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import decide_recorded
@@ -29,6 +29,8 @@ from provenance.training.files import check_files
 from provenance.training.place import open_backend, read_need
 from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
 from provenance.training.recipe import RecipeConfig, format_config, parse_config, settle_config
+from provenance.training.sign import sign_model
+from provenance.training.stage import MODEL
 from provenance.training.vocabulary import check_same_tokens
 from provenance.training.weights import PERMITTING, TeacherWeights, ask_for_weights, choose_teacher
 
@@ -41,6 +43,11 @@ PHASES = {"finished": "end", "cancelled": "cancel"}
 def run_folder(runtime: Runtime, run_id: str) -> Path:
     """Where a run's plan, events and output lie."""
     return runtime.folder("runs") / run_id
+
+
+def model_folder(runtime: Runtime, run_id: str) -> Path:
+    """Where the model that a run made lies, with its signature beside it."""
+    return run_folder(runtime, run_id) / "out" / MODEL
 
 
 def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,8 +264,14 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     if last["phase"] in {"end", "fail", "cancel"}:
         return last.get("model")
     result = outcome["result"]
+    model_id: str | None = f"mdl_{run_id.removeprefix('run_')}"
+    if outcome["state"] == "finished":
+        try:
+            _register_model(runtime, str(model_id), run_id, plan, result)
+        except (DigestMismatchError, MalformedError) as exc:  # the folder is not what the run said that it wrote
+            outcome = {**outcome, "state": "failed", "detail": exc.detail}
     phase = PHASES.get(outcome["state"], "fail")
-    model_id = f"mdl_{run_id.removeprefix('run_')}" if phase == "end" else None
+    model_id = model_id if phase == "end" else None
     said = {name: plan[name] for name in ("release", "student", "plan_digest", "base_model", "seed")}
     names = (
         "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh",
@@ -270,8 +283,6 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
         "model": model_id,
         "error": None if phase == "end" else {"state": outcome["state"], "detail": outcome["detail"]},
     }
-    if model_id is not None:
-        _register_model(runtime, model_id, run_id, plan, result)
     _log_phase(runtime, run_id, phase, request, said)
     return model_id
 
@@ -287,6 +298,8 @@ def _register_model(
     developer = student.get("developer")
     provider = developer.get("name") if isinstance(developer, Mapping) else None
     files = result["model_files"]
+    # A second try, after a crash right here, signs again: what is registered is the signature that lies there.
+    signature = sign_model(model_folder(runtime, run_id), files, student["name"], runtime.ring.signer("model"))
     predicate = {
         "id": model_id,
         "provider": provider or "unknown",
@@ -302,8 +315,9 @@ def _register_model(
         "conditions": release["conditions"],
         "parameters_count": result["parameters"],
         "files": files,
+        "signature": signature,
     }
-    subjects = [(file["path"], file["digest"]) for file in files]
+    subjects = [(file["path"], file["digest"]) for file in (*files, signature)]
     runtime.append("model", predicate, subjects=subjects)
 
 

@@ -9,8 +9,9 @@ from provenance.api.views.common import Proof, Sibling, Site
 from provenance.api.views.decisions import Condition
 from provenance.api.views.releases import ReleaseRow
 from provenance.api.views.reports import ReportRow
-from provenance.api.views.runs import Comparison, Measure, RunRow
+from provenance.api.views.runs import RunRow
 from provenance.api.views.samples import SampleFacts
+from provenance.training.comparisons import Comparison, Measure
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> javascript:alert(1) \u202egnp.exe\u202c \x1b[31m nul:\x00"

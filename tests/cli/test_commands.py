@@ -314,7 +314,7 @@ def test_two_commands_at_once_do_not_disturb_each_other(data: Path) -> None:
 
 def test_keys_say_what_verifies_and_nothing_secret(data: Path) -> None:
     keys = run_json("keys", "list", data_dir=data)
-    assert {key["purpose"] for key in keys} == {"authority", "log", "collector", "release"}
+    assert {key["purpose"] for key in keys} == {"authority", "log", "collector", "release", "model"}
     assert all(key.get("vkey") or key.get("public_key") for key in keys)
     assert "PRIVATE" not in json.dumps(keys)
 

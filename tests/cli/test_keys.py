@@ -95,7 +95,7 @@ def size_of(data: Path) -> int:
         return get_head(session).size
 
 
-@pytest.mark.parametrize("purpose", ["authority", "log", "collector", "release"])
+@pytest.mark.parametrize("purpose", ["authority", "log", "collector", "release", "model"])
 def test_after_a_rotation_old_and_new_entries_verify(data: Path, purpose: str) -> None:
     before = active(data, purpose)
     made = run_json("keys", "rotate", purpose, data_dir=data)
@@ -118,7 +118,7 @@ def first_sample(data: Path) -> int:
         return int(session.exec(select(func.min(SampleRow.index))).one())
 
 
-@pytest.mark.parametrize("purpose", ["authority", "log", "collector", "release"])
+@pytest.mark.parametrize("purpose", ["authority", "log", "collector", "release", "model"])
 def test_a_rotation_without_overlap_ends_the_old_key_at_once(data: Path, purpose: str) -> None:
     before = active(data, purpose)
     run_json("keys", "rotate", purpose, "--overlap", "0", data_dir=data)

@@ -39,11 +39,12 @@ def test_every_purpose_has_its_own_key(ring: KeyRing, folder: Path) -> None:
         ("log", "ml-dsa-44"),
         ("collector", "ed25519"),
         ("release", "ecdsa-p256-sha256"),
+        ("model", "ecdsa-p256-sha256"),
     ]
-    for purpose in ("authority", "collector", "release"):
+    for purpose in ("authority", "collector", "release", "model"):
         signer = ring.signer(purpose)
         ring.public_keys_of(purpose)[signer.public_key.keyid].verify(signer.sign(b"x"), b"x")
-    assert len(ring.public_keys) == 3
+    assert len(ring.public_keys) == 4
     with pytest.raises(NotFoundError):
         ring.signer("log")
 
@@ -71,7 +72,7 @@ def test_opening_again_gives_the_same_keys(ring: KeyRing, folder: Path) -> None:
 def test_private_halves_are_encrypted_and_for_their_owner_alone(ring: KeyRing, folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = list(folder.iterdir())
-    assert len(files) == 6
+    assert len(files) == 7
     for path in files:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         if path.suffix == ".pem":

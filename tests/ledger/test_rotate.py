@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from provenance.errors import ConflictError, MalformedError, NotFoundError, UnavailableError
+from provenance.errors import ConflictError, MalformedError, NotFoundError, SettingsError, UnavailableError
 from provenance.ledger.checkpoint import Checkpoint, open_signed_checkpoint, sign_checkpoint
-from provenance.ledger.keys import KeyRing, create_keys, list_public, open_keys
-from provenance.ledger.rotate import retire_due, revoke_key, rotate_key
+from provenance.ledger.keys import KeyRing, create_keys, format_index, list_public, open_keys, read_index
+from provenance.ledger.rotate import add_missing, retire_due, revoke_key, rotate_key
 
 ORIGIN = "provenance.example/rotate"
 NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -60,7 +60,7 @@ def find(folder: Path, keyid: str) -> dict[str, Any]:
     return next(item for item in list_public(open_ring(folder)) if item["keyid"] == keyid)
 
 
-@pytest.mark.parametrize("purpose", ["authority", "collector", "release"])
+@pytest.mark.parametrize("purpose", ["authority", "collector", "release", "model"])
 def test_without_overlap_the_old_key_is_retired_at_once(folder: Path, purpose: str) -> None:
     old = open_ring(folder).signer(purpose).public_key
     (new,) = rotate(folder, purpose)
@@ -151,3 +151,26 @@ def test_a_successor_that_could_not_be_introduced_does_not_take_over(folder: Pat
         rotate_key(folder, "authority", "secret", now=NOW, overlap=WEEK, introduce=fail)
     assert (folder / "keys.json").read_bytes() == before
     assert len(rotate(folder, "authority", WEEK)) == 1  # and again it works
+
+
+def test_a_log_that_is_older_than_a_purpose_gets_its_key_once_and_keeps_all_others(folder: Path) -> None:
+    origin, records = read_index(folder)
+    older = [item for item in records if item.purpose != "model"]
+    (folder / "keys.json").write_bytes(format_index(origin, older))
+    with pytest.raises(SettingsError):
+        add_missing(folder, "wrong", NOW)
+    assert read_index(folder)[1] == tuple(older)
+    for _ in range(2):
+        add_missing(folder, "secret", NOW + WEEK)
+    *kept, made = read_index(folder)[1]
+    assert kept == older
+    assert (made.purpose, made.algorithm, made.valid_from) == ("model", "ecdsa-p256-sha256", "2026-12-01T10:00:00Z")
+    assert open_ring(folder).signer("model").public_key.keyid == made.keyid
+
+
+def test_a_key_that_ended_is_not_missing(folder: Path) -> None:
+    old = open_ring(folder).signer("model").public_key.keyid
+    revoke(folder, old)
+    before = read_index(folder)
+    add_missing(folder, "secret", NOW + WEEK)
+    assert read_index(folder) == before

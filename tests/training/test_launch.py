@@ -4,26 +4,26 @@ from typing import Any
 
 import pytest
 
+from provenance.attestation.model_signature import open_model_signature
 from provenance.canonical import sha256_digest
 from provenance.errors import DeniedError, DigestMismatchError, MalformedError, NotFoundError, UnavailableError
 from provenance.policy.decide import decide_classes
 from provenance.runtime import Runtime
 from provenance.training import launch
-from provenance.training.launch import check_launch, finish_run, local_model_folder, plan_run, run_folder, start_phase
+from provenance.training.launch import (
+    check_launch,
+    finish_run,
+    local_model_folder,
+    model_folder,
+    plan_run,
+    run_folder,
+    start_phase,
+)
 from provenance.training.plan import parse_plan
+from tests.finished import METRICS, ask, finish, write_model
 from tests.service import LocalService
 
 pytest.importorskip("trl")
-SCRATCH = {"student": "scratch", "layers": 1, "hidden": 64, "max_steps": 2}
-RESULT: dict[str, Any] = {
-    "state": "finished", "steps": 2, "tokens": 90, "device": "cpu", "isolation": "plain", "parameters": 1234,
-    "metrics": {"perplexity": 3.5}, "flops": {"method": "estimated", "value": 1e9}, "weights_digest": "sha256:" + "b" * 64,
-    "model_files": [{"path": "model.safetensors", "digest": "sha256:" + "c" * 64, "size_bytes": 7}], "secret": "never logged",
-}  # fmt: skip
-
-
-def ask(**changes: Any) -> dict[str, Any]:
-    return {"release": "tutor@1", "student": "acme-tutor", "recipe": "sft", "config": SCRATCH, "seed": 7} | changes
 
 
 def phases(opened: LocalService, run_id: str) -> list[str]:
@@ -44,7 +44,8 @@ def test_a_plan_says_everything_the_process_needs_and_is_logged_by_its_digest(se
 
 def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalService) -> None:
     runtime: Runtime = service.runtime
-    outcome = {"state": "finished", "result": RESULT, "detail": None}
+    made = write_model(model_folder(runtime, "run_once")) | {"secret": "never logged"}
+    outcome = {"state": "finished", "result": made, "detail": None}
     for _ in range(2):
         plan_run(runtime, "run_once", ask())
         start_phase(runtime, "run_once", ask())
@@ -53,20 +54,21 @@ def test_each_phase_is_logged_once_however_often_it_is_repeated(service: LocalSe
     assert phases(service, "run_once") == ["plan", "start", "end"]
     model = service.get("/api/v1/models/mdl_once")
     assert (model["weights_digest"], model["license"], model["run"]) == (
-        RESULT["weights_digest"],
+        made["weights_digest"],
         "Apache-2.0",
         "run_once",
     )
     assert [item["type"] for item in model["conditions"]] == ["name-prefix"]
     end = service.get("/api/v1/runs/run_once")["statement"]
-    assert (end["steps"], end["metrics"], end["model"]) == (2, {"perplexity": 3.5}, "mdl_once")
+    assert (end["steps"], end["metrics"], end["model"]) == (2, METRICS, "mdl_once")
     assert "secret" not in end
 
 
 def test_a_model_without_its_end_is_not_registered_twice(
     service: LocalService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = {"state": "finished", "result": RESULT, "detail": None}
+    made = write_model(model_folder(service.runtime, "run_torn"))
+    outcome = {"state": "finished", "result": made, "detail": None}
     plan_run(service.runtime, "run_torn", ask())
     start_phase(service.runtime, "run_torn", ask())
     monkeypatch.setattr(launch, "_log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -76,7 +78,48 @@ def test_a_model_without_its_end_is_not_registered_twice(
     size = service.log_size()
     finish_run(service.runtime, "run_torn", ask(), outcome)
     assert service.log_size() == size + 1
+    said, path = (
+        service.get("/api/v1/models/mdl_torn")["signature"],
+        run_folder(service.runtime, "run_torn") / "out/model.sig",
+    )
+    assert sha256_digest(path.read_bytes()) == said["digest"]  # the second try did not sign over what is registered
     assert phases(service, "run_torn") == ["plan", "start", "end"]
+
+
+def test_a_model_is_signed_by_the_key_for_models_and_registered_with_its_signature(service: LocalService) -> None:
+    assert finish(service.runtime, "run_signed") == "mdl_signed"
+    model, ring = service.get("/api/v1/models/mdl_signed"), service.runtime.ring
+    (keyid,) = ring.public_keys_of("model")
+    assert model["signature"]["keyid"] == keyid
+    data = (run_folder(service.runtime, "run_signed") / "out" / "model.sig").read_bytes()
+    signed = open_model_signature(data, ring.public_keys[keyid])
+    assert (signed.name, signed.files) == ("acme-tutor", {item["path"]: item["digest"] for item in model["files"]})
+    assert model["signature"]["digest"] == sha256_digest(data)
+
+
+@pytest.mark.parametrize("change", ["altered", "added", "removed", "linked"])
+def test_a_folder_that_is_not_what_the_run_reported_is_not_signed_and_the_run_has_failed(
+    service: LocalService, change: str
+) -> None:
+    runtime, run_id = service.runtime, f"run_{change}"
+    folder = model_folder(runtime, run_id)
+    made = write_model(folder)
+    if change == "altered":
+        (folder / "config.json").write_text("{}")
+    elif change == "added":
+        (folder / "more.json").write_text("{}")
+    elif change == "removed":
+        (folder / "config.json").unlink()
+    else:
+        (folder / "link.json").symlink_to(folder / "config.json")
+    plan_run(runtime, run_id, ask())
+    start_phase(runtime, run_id, ask())
+    assert finish_run(runtime, run_id, ask(), {"state": "finished", "result": made, "detail": None}) is None
+    assert not (folder.parent / "model.sig").exists()
+    run = service.get(f"/api/v1/runs/{run_id}")
+    assert (run["state"], run["model"], run["error"]["state"]) == ("failed", None, "failed")
+    assert ("link" if change == "linked" else "is not what the run reported") in run["error"]["detail"]
+    assert service.client.get(f"/api/v1/models/mdl_{change}").status_code == 404
 
 
 @pytest.mark.parametrize(("state", "phase"), [("failed", "fail"), ("lost", "fail"), ("cancelled", "cancel")])

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
 from pydantic import Field
 
 from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
+from provenance.api.once import find_done, once_of
+from provenance.canonical import canonical_bytes
+from provenance.errors import NotFoundError
 from provenance.lineage.rings import refuse_ring
-from provenance.store.log import find_statement
+from provenance.publication.card import format_card
+from provenance.publication.describe import describe_model
+from provenance.publication.judge import judge_publication, refuse_taken
+from provenance.publication.publish import find_file, publish_model
+from provenance.store.log import find_statement, read_statement
 from provenance.store.models import get_model, list_models
+from provenance.store.publications import get_publication, list_publications
+from provenance.store.session import read_session
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -49,6 +59,63 @@ def post_model(
 def index_models(session: SessionDep, _: ReaderDep) -> dict[str, Any]:
     """All registered models, newest first."""
     return {"models": list_models(session)}
+
+
+class PublishRequest(RequestBody):
+    """Under which name a model is to be published, the notices shown with it, and licence texts by the id of their document."""
+
+    name: str | None = None
+    notices: list[str] = Field(default_factory=list)
+    texts: dict[str, str] = Field(default_factory=dict)
+
+
+@router.post("/{reference:path}/publish", status_code=201)
+def post_publication(
+    reference: str, body: PublishRequest, runtime: RuntimeDep, actor: WriterDep, key: IdempotencyDep
+) -> dict[str, Any]:
+    """Publish a model: refused where policies, its lineage, a recall or a withdrawal stand against it."""
+    actor.require("release")
+    once = once_of("pub", key, {"model": reference, **body.model_dump(), "actor": actor.name})
+    if (done := find_done(runtime, once)) is not None:
+        with read_session(runtime.engine) as session:
+            return {**read_statement(session, done.first_index).predicate, "entry": done.first_index, "replayed": True}
+    return publish_model(runtime, reference, actor=actor.name, **body.model_dump(), once=once)
+
+
+@router.get("/{reference:path}/card")
+def show_card(
+    reference: str,
+    runtime: RuntimeDep,
+    session: SessionDep,
+    _: ReaderDep,
+    form: Annotated[Literal["md", "json"], Query(alias="format")] = "md",
+) -> Response:
+    """The model's card as it would be published today, with what stands against that."""
+    model = get_model(session, reference)
+    said = describe_model(session, model, judge_publication(runtime, session, model))
+    if form == "json":
+        return Response(canonical_bytes(said), media_type="application/json")
+    return Response(format_card(said), media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/{reference:path}/publications/{publication}/{path:path}")
+def show_published(
+    reference: str, publication: str, path: str, runtime: RuntimeDep, session: SessionDep, _: ReaderDep
+) -> FileResponse:
+    """One file of a published model; none is given out once a recall or a withdrawal reached it."""
+    model, said = get_model(session, reference), get_publication(session, publication)
+    if said["model"] != model["id"]:
+        raise NotFoundError(f"publication {publication} is of another model than {reference}")
+    refuse_taken(session, model)
+    return FileResponse(
+        find_file(runtime, said, path), media_type="application/octet-stream", filename=path.rpartition("/")[2]
+    )
+
+
+@router.get("/{reference:path}/publications")
+def index_publications(reference: str, session: SessionDep, _: ReaderDep) -> dict[str, Any]:
+    """Under which names a model was published, newest first."""
+    return {"publications": list_publications(session, get_model(session, reference)["id"])}
 
 
 @router.get("/{reference:path}")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from provenance.api.views.common import File, Link, Page, Time
 from provenance.api.views.decisions import Answer, Condition
-from provenance.api.views.runs import Comparison
+from provenance.training.comparisons import Comparison
 
 
 @dataclass(frozen=True)

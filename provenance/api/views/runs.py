@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from provenance.api.views.common import Link, Page, Time
+from provenance.training.comparisons import Comparison
 
 
 @dataclass(frozen=True)
@@ -40,28 +41,6 @@ class LossPoint:
 
     step: int
     loss: float
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measured value with its interval, where one was computed."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One task: teacher, student before and after training. `better` is lower or higher; `n` counts the items measured."""
-
-    task: str
-    unit: str
-    better: str
-    n: int | None
-    teacher: Measure | None
-    before: Measure | None
-    student: Measure | None
 
 
 @dataclass(frozen=True)

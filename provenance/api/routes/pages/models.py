@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from provenance.api.pages import Asked, PageDep, add_page
-from provenance.api.routes.pages.metrics import fill_comparisons
 from provenance.api.routes.pages.releases import list_classes
 from provenance.api.routes.pages.runs import name_release
 from provenance.api.views.common import File, Link
@@ -24,6 +23,7 @@ from provenance.store.models import get_model, list_models
 from provenance.store.pages import list_children, list_slices
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run
+from provenance.training.comparisons import fill_comparisons
 
 router = APIRouter()
 UNREGISTERED = "not registered"

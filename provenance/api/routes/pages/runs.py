@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from provenance.api.pages import Asked, PageDep, add_page
-from provenance.api.routes.pages.metrics import fill_comparisons
 from provenance.api.views.common import Link
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunRow, RunsPage
 from provenance.errors import NotFoundError
@@ -16,6 +15,7 @@ from provenance.store.models import get_model
 from provenance.store.pages import name_students
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run, list_phases, list_runs
+from provenance.training.comparisons import fill_comparisons
 from provenance.training.compute import describe_method
 from provenance.training.launch import run_folder
 from provenance.training.supervise import read_events

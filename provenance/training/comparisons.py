@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from provenance.api.views.runs import Comparison, Measure
-
 Metrics = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured value with its interval, where one was computed."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One task: teacher, student before and after training. `better` is lower or higher; `n` counts the items measured."""
+
+    task: str
+    unit: str
+    better: str
+    n: int | None
+    teacher: Measure | None
+    before: Measure | None
+    student: Measure | None
 
 
 def fill_comparisons(metrics: Metrics, model: Mapping[str, Any] | None) -> list[Comparison]:
