@@ -10,6 +10,7 @@ import typer
 
 from provenance.cli.connect import open_client
 from provenance.cli.output import JsonOption, print_json, print_line, print_table
+from provenance.cli.release import error_of_job, wait_for
 from provenance.cli.train import print_run
 
 app = typer.Typer(help="Training runs.", no_args_is_help=True)
@@ -62,6 +63,26 @@ def cancel(identifier: RunArgument, as_json: JsonOption = False) -> None:
         print_json(answer)
     else:
         print_line(f"{answer['id']}: asked to stop; its state is {answer['state']}")
+
+
+@app.command("resume")
+def resume(
+    identifier: RunArgument,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a run that was cancelled, failed or lost go on from its checkpoint. Exits 5, with the decision, where it may not."""
+    with open_client() as client:
+        answer = client.post(f"/api/v1/runs/{identifier}/resume")
+        run = wait_for(client, answer["status_url"], "run") if wait else None
+    if as_json:
+        print_json(answer if run is None else run)
+    elif run is None:
+        print_line(f"{answer['id']}: goes on from step {answer['step']}, attempt {answer['attempt']}")
+    else:
+        print_run(run)
+    if run is not None and run["state"] != "done":
+        raise error_of_job("run", run)
 
 
 def _format(event: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from dbos import DBOS
 from provenance.jobs.engine import engine
 from provenance.release.erase import erase_copies, erase_words, list_builds, log_approval, log_done, sweep
 from provenance.store.jobs import ENDED, get_job
+from provenance.store.runs import run_of_job
 from provenance.store.session import read_session
 from provenance.training.forget import forget_text, list_affected, list_going
 from provenance.training.launch import run_folder
@@ -66,10 +67,10 @@ def runs_step(releases: list[str]) -> list[str]:
     with read_session(engine.runtime.engine) as session:
         runs = list_affected(session, releases)
         going = list_going(session, runs)
-    for run in going:
-        cancel_run(run_folder(engine.runtime, run))
-    for run in going:
-        _wait_until_ended(run)
+    for job_id in going:
+        cancel_run(run_folder(engine.runtime, run_of_job(job_id)))
+    for job_id in going:
+        _wait_until_ended(job_id)
     for run in runs:
         forget_text(run_folder(engine.runtime, run))
     return runs

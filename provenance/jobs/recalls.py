@@ -9,9 +9,10 @@ from provenance.jobs.courier import SERVICE
 from provenance.jobs.engine import engine
 from provenance.recall.acts import FLAG, STOP
 from provenance.recall.open import send_notices, settle_act
-from provenance.store.jobs import ENDED, get_job
+from provenance.store.jobs import ENDED
 from provenance.store.recall_steps import SETTLED
 from provenance.store.recalls import get_recall
+from provenance.store.runs import get_run
 from provenance.store.session import read_session
 from provenance.training.launch import run_folder
 from provenance.training.supervise import cancel_run
@@ -47,8 +48,8 @@ def runs_step(identifier: str) -> None:
 
 def _stop(run: str) -> str:
     with read_session(engine.runtime.engine) as session:
-        state = get_job(session, run).state
-    if state in ENDED:
+        state = get_run(session, run)["state"]
+    if state in ENDED or state == "lost":
         return f"it had ended before: {state}"
     cancel_run(run_folder(engine.runtime, run))
     return "told to stop at its next step; its own statement says how it ended"

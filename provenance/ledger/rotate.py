@@ -153,7 +153,7 @@ def add_missing(folder: Path, passphrase: str | bytes, now: datetime) -> None:
     if missing:
         open_keys(folder, passphrase)  # a wrong passphrase is refused before anything is encrypted with it
         secret, started = open_secret(passphrase), format_moment(now)
-        _write(folder, origin, [*records, *(make_key(folder, origin, kind, secret, started) for kind in missing)])
+        write_index(folder, origin, [*records, *(make_key(folder, origin, kind, secret, started) for kind in missing)])
 
 
 def _lasting(item: KeyRecord, alike: Sequence[KeyRecord]) -> KeyRecord:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlmodel import Session
 
 from provenance.errors import DeniedError, FieldError, MalformedError
-from provenance.lineage.taint import TAINTED, find_taint
+from provenance.policy.taint import TAINTED, find_taint
 from provenance.policy.verdict import PERMITTING, Verdict, strictest
 from provenance.runtime import Runtime
 from provenance.store.log import get_statement

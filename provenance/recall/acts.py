@@ -11,7 +11,7 @@ STOP, FLAG, REPLACE, REVIEW, REISSUE, NOTIFY = (
     "stop-run", "flag-run", "replace-release", "review-model", "reissue-report", "notify",
 )  # fmt: skip
 AUTOMATIC = frozenset({STOP, FLAG, NOTIFY})  # the service does these; a person may settle them too
-GOING = frozenset({"plan", "start"})
+GOING = frozenset({"plan", "start", "resume"})
 
 
 def list_acts(reach: Mapping[str, Any], *, running: str, notify: Sequence[str]) -> list[Act]:

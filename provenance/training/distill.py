@@ -19,6 +19,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,12 @@ from provenance.training.energy import EnergyMeter
 from provenance.training.events import EventLog
 from provenance.training.extras import require
 from provenance.training.files import write_atomically
-from provenance.training.local import CANCEL, EVENTS, LOCK, RESULT
+from provenance.training.local import CANCEL, EVENTS, LOCK, RESULT, SECONDS_BEFORE
 from provenance.training.outcome import (
     describe_consumed,
     describe_rounds,
     describe_training,
+    describe_use,
     finish,
     finish_early,
     hold_out,
@@ -122,9 +125,11 @@ def distill(run: Run) -> None:
     checkpoint = find_checkpoint(run.output, delete_torn=is_first())
     if checkpoint is not None:
         run.events.write("resumed", step=checkpoint.step)
+        run = replace(run, before=checkpoint.notes.get("used"))
     arguments = build_arguments(run.config, run.output, plan.seed, cuda=cuda)
-    spent = float(checkpoint.notes["seconds"]) if checkpoint else 0.0
+    spent = float(checkpoint.notes["seconds"]) - float(os.environ.get(SECONDS_BEFORE, "0")) if checkpoint else 0.0
     watch = Watch(run.events, Consumed(), run.output / CANCEL, run.started + plan.deadline_seconds - spent)
+    watch.use = partial(describe_use, run)
     trainer = make_trainer(run, Loaded(model, tokenizer), train_rows, arguments, watch)
     try:
         train(trainer, watch, checkpoint)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,13 @@ class EnergyMeter:
         busy = _cpu_seconds() - self.cpu_seconds
         note = f"{busy:.0f} processor seconds at an assumed {WATTS_PER_BUSY_CORE:g} W for each busy core"
         return {"method": "estimated", "value": busy * WATTS_PER_BUSY_CORE / _JOULES_PER_KWH, "note": note}
+
+
+def add_energy(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What this process used and what earlier ones of the run did; measured only where both are."""
+    measured = now["method"] == before["method"] == "measured"
+    note = f"{now['note']}; {before['value']:.3g} kWh of earlier processes until their last checkpoint included"
+    return {"method": "measured" if measured else "estimated", "value": now["value"] + before["value"], "note": note}
 
 
 def peak_memory_bytes() -> int:

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from provenance.canonical import canonical_bytes, parse_json
 from provenance.ledger.publish import write_file
 from provenance.store.jobs import ENDED, list_jobs
-from provenance.store.runs import list_runs_of
+from provenance.store.runs import list_runs_of, run_of_job
 from provenance.training.local import RESULT
 from provenance.training.prepare import START
 from provenance.training.rounds import ROUNDS
@@ -22,13 +22,15 @@ LEFT_OVER = ("checkpoint-*", ".cache", START, ROUNDS)
 def list_affected(session: Session, releases: Sequence[str]) -> list[str]:
     """The runs on these releases, those that have logged nothing yet too."""
     logged = [run.id for release in releases for run in list_runs_of(session, release)]
-    waiting = [job.id for job in list_jobs(session, "run", limit=10_000) if job.request["release"] in releases]
+    jobs = list_jobs(session, "run", limit=10_000)
+    waiting = [run_of_job(job.id) for job in jobs if job.request["release"] in releases]
     return list(dict.fromkeys([*logged, *waiting]))
 
 
 def list_going(session: Session, runs: Sequence[str]) -> list[str]:
-    """Those of `runs` that have not ended."""
-    return [job.id for job in list_jobs(session, "run", limit=10_000) if job.id in runs and job.state not in ENDED]
+    """The jobs of those of `runs` that have not ended."""
+    jobs = list_jobs(session, "run", limit=10_000)
+    return [job.id for job in jobs if run_of_job(job.id) in runs and job.state not in ENDED]
 
 
 def forget_text(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Launch a student's training: ask the gate again, sign the plan, log how it ended, register the model.
 
 Order: `check_launch` (refuses before anything is made) -> `plan_run` -> `start_phase` -> `supervise.watch_run` ->
-`finish_run`. Each is safe to repeat, also by another service process than the one that began.
+`finish_run`. Each is safe to repeat, also by another service process than the one that began. See `resume` for a run that
+ended early.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def check_launch(runtime: Runtime, request: Mapping[str, Any]) -> dict[str, Any]
         MalformedError: a recipe or setting that is out of range.
         UnavailableError: the training packages are not installed.
     """
-    return _examine(runtime, request)[0]
+    return examine(runtime, request)[0]
 
 
-def _examine(runtime: Runtime, request: Mapping[str, Any]) -> tuple[dict[str, Any], TeacherWeights | None]:
+def examine(runtime: Runtime, request: Mapping[str, Any]) -> tuple[dict[str, Any], TeacherWeights | None]:
     """The release, and the teacher whose weights a white-box recipe may use."""
     require()
     config = settle_config(request["recipe"], parse_config(request.get("config")))
@@ -157,7 +158,7 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
         planned = bool(list_phases(session, run_id))
     if planned and path.exists():
         return path
-    release, weights = _examine(runtime, request)
+    release, weights = examine(runtime, request)
     with read_session(runtime.engine) as session:
         student = get_student(session, request["student"]).predicate
         teachers = _teachers(session, release)
@@ -189,7 +190,7 @@ def plan_run(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> Path:
     plan = backend.place(plan, folder)
     data = format_plan(plan)
     write_file(path, data)
-    _log_phase(runtime, run_id, "plan", request, {
+    log_phase(runtime, run_id, "plan", request, {
         "release": release["id"],
         "student": student["id"],
         "plan_digest": sha256_digest(data),
@@ -253,7 +254,7 @@ def start_phase(runtime: Runtime, run_id: str, request: Mapping[str, Any]) -> No
         phases = list_phases(session, run_id)
     if not any(row.predicate["phase"] == "start" for row in phases):
         plan = phases[0].predicate
-        _log_phase(runtime, run_id, "start", request, {name: plan[name] for name in STARTED if name in plan})
+        log_phase(runtime, run_id, "start", request, {name: plan[name] for name in STARTED if name in plan})
 
 
 def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcome: Mapping[str, Any]) -> str | None:
@@ -283,7 +284,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
         "model": model_id,
         "error": None if phase == "end" else {"state": outcome["state"], "detail": outcome["detail"]},
     }
-    _log_phase(runtime, run_id, phase, request, said)
+    log_phase(runtime, run_id, phase, request, said)
     return model_id
 
 
@@ -321,6 +322,16 @@ def _register_model(
     runtime.append("model", predicate, subjects=subjects)
 
 
-def _log_phase(runtime: Runtime, run_id: str, phase: str, request: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+def log_phase(
+    runtime: Runtime,
+    run_id: str,
+    phase: str,
+    request: Mapping[str, Any],
+    said: Mapping[str, Any],
+    *,
+    once: tuple[str, Any] | None = None,
+) -> int:
+    """Log a statement of the run; the answer is its entry."""
     at = format_time(runtime.clock())
-    runtime.append("run", {"id": run_id, "phase": phase, "recipe": request["recipe"], "at": at, **said})
+    predicate = {"id": run_id, "phase": phase, "recipe": request["recipe"], "at": at, **said}
+    return runtime.append("run", predicate, once=once).first_index

@@ -22,6 +22,7 @@ from typing import Any
 
 from provenance.errors import MalformedError
 from provenance.ledger.publish import write_file
+from provenance.training.attempt import read_seconds_before
 from provenance.training.backend import Need, State, Status
 from provenance.training.extras import require
 from provenance.training.plan import Plan, parse_plan
@@ -35,6 +36,8 @@ RESULT = "result.json"
 LOCK = ".lock"
 
 PROCESS = "process.json"
+SECONDS_BEFORE = "PROVENANCE_SECONDS_BEFORE"
+"""Names the variable that says how long the run had trained before the attempt that a person asked for."""
 _PASSED = (
     "PATH",
     "LANG",
@@ -105,10 +108,13 @@ def tethered(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "provenance.training.tether", *command]
 
 
-def start_process(plan_path: Path, *, level: Level | None = None, held: Held | None = None) -> Handle:
+def start_process(
+    plan_path: Path, *, level: Level | None = None, held: Held | None = None, seconds_before: float = 0.0
+) -> Handle:
     """Start the run of a plan; a run that has a whole checkpoint goes on from it.
 
     Args:
+        seconds_before: of the training so far, what the plan's deadline no longer counts.
         held: the slots that it runs on; the process inherits their locks and sees no other GPU.
 
     Raises:
@@ -128,7 +134,8 @@ def start_process(plan_path: Path, *, level: Level | None = None, held: Held | N
     folders = [plan.release_dir, plan.base_model_dir, plan.teacher_dir, plan.answers_dir]
     read_only = [plan_path, *(Path(folder) for folder in folders if folder is not None)]
     command, reached = wrap_command(build_command(plan, plan_path), read_only=read_only, writable=output, level=level)
-    environment = build_environment(plan, held.gpus if held else None) | {"PROVENANCE_ISOLATION": reached}
+    environment = build_environment(plan, held.gpus if held else None)
+    environment |= {"PROVENANCE_ISOLATION": reached, SECONDS_BEFORE: str(seconds_before)}
     with log:
         process = subprocess.Popen(  # noqa: S603  # our interpreter, our module, a plan that was checked
             command,
@@ -232,7 +239,7 @@ class LocalBackend:
 
     def start(self, folder: Path, need: Need, held: Held) -> None:  # noqa: ARG002  # the plan says how many processes
         """Start the process and note its handle."""
-        handle = start_process(folder / "plan.json", held=held)
+        handle = start_process(folder / "plan.json", held=held, seconds_before=read_seconds_before(folder))
         said = {"pid": handle.pid, "start_time": handle.start_time, "level": handle.level}
         write_file(folder / PROCESS, json.dumps(said).encode())
 

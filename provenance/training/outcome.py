@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from provenance.canonical import canonical_bytes, sha256_digest
 from provenance.training.compute import count_training, count_white_box
-from provenance.training.energy import peak_memory_bytes
+from provenance.training.energy import add_energy, peak_memory_bytes
 from provenance.training.files import digest_files, find_pickles, list_files, open_modes, write_atomically
 from provenance.training.local import RESULT
 from provenance.training.prepare import START, Row, Run, describe_device
@@ -128,7 +128,7 @@ def finish(run: Run, training: dict[str, Any], metrics: dict[str, Any], files: l
     limits = metrics.pop("limits", [])
     generations = metrics.pop("side_by_side", [])
     said = {"metrics": metrics, "limits": limits, "generations": generations}
-    result = {"state": "finished", **said, **model, **training, **_used(run)}
+    result = {"state": "finished", **said, **model, **training, **describe_use(run)}
     write_atomically(run.output / RESULT, canonical_bytes(result))
     run.events.write("finished", steps=training["steps"], weights_digest=model["weights_digest"])
     for folder in (*run.output.glob("checkpoint-*"), run.output / START, run.output / ".cache"):
@@ -141,14 +141,19 @@ def finish_early(run: Run, reason: str, training: dict[str, Any], why: str | Non
     answered was lost by its service: it is started again from its checkpoint when a service is there."""
     state = {"cancelled": "cancelled", "unanswered": "lost"}.get(reason, "failed")
     detail = f"stopped at step {training['steps']} of {training['total_steps']}: {why or reason}"
-    result = {"state": state, "code": f"run-{reason}", "detail": detail, **training, **_used(run)}
+    result = {"state": state, "code": f"run-{reason}", "detail": detail, **training, **describe_use(run)}
     write_atomically(run.output / RESULT, canonical_bytes(result))
     run.events.write(state, step=training["steps"], detail=detail)
 
 
-def _used(run: Run) -> dict[str, Any]:
-    wall = round(time.monotonic() - run.started, 2)
-    return {"energy_kwh": run.meter.read(), "wall_seconds": wall, "peak_memory_bytes": peak_memory_bytes()}
+def describe_use(run: Run) -> dict[str, Any]:
+    """What the run has used so far, in this process and, as its checkpoint says, in those before."""
+    wall, energy, peak = round(time.monotonic() - run.started, 2), run.meter.read(), peak_memory_bytes()
+    if run.before:
+        wall = round(wall + run.before["wall_seconds"], 2)
+        energy = add_energy(energy, run.before["energy_kwh"])
+        peak = max(peak, run.before["peak_memory_bytes"])
+    return {"energy_kwh": energy, "wall_seconds": wall, "peak_memory_bytes": peak}
 
 
 def _versions() -> dict[str, str]:

@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """What one process works with."""
+    """What one process works with; `before` is what earlier processes of the run used, None for a run from the start."""
 
     plan: Plan
     config: RecipeConfig
@@ -37,6 +37,7 @@ class Run:
     events: EventLog
     started: float
     meter: EnergyMeter
+    before: Mapping[str, Any] | None = None
 
 
 def is_first() -> bool:

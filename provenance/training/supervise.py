@@ -15,6 +15,7 @@ from typing import Any
 
 from provenance.errors import ProvenanceError, UnavailableError
 from provenance.training import local
+from provenance.training.attempt import find_begin
 from provenance.training.backend import Backend, Need, Status
 from provenance.training.plan import parse_plan
 from provenance.training.slots import Held
@@ -64,7 +65,7 @@ def watch_run(
             if attempt or not backend.find(folder):
                 if held is None or not held.files:
                     held = wait_for_slot(folder, backend, need, progress)
-                if held is None:
+                if held is None or is_cancelled(folder):  # also asked for after the slot was taken
                     status = Status("cancelled", None, "cancelled before it was started")
                     break
                 _start(folder, backend, need, held, progress)
@@ -115,7 +116,7 @@ def _follow(
                 held.close()
         if _age(folder / "out" / local.CANCEL) > CANCEL_GRACE_SECONDS:
             return _end(folder, backend, Status("cancelled", None, _forced("it was asked to stop")))
-        if _age(folder / "plan.json") > deadline:
+        if _age(find_begin(folder)) > deadline:
             return _end(folder, backend, Status("failed", None, _forced("its deadline")))
         for _ in range(TENDED):
             tend()

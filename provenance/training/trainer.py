@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Watch(TrainerCallback):
     cancel_file: Path
     deadline: float
     seconds_before: float = 0.0
+    use: Callable[[], Mapping[str, Any]] = dict
     start: float = field(default_factory=time.monotonic)
     first_step: int = 0
     first_batch: int = 0
@@ -102,7 +103,7 @@ class Watch(TrainerCallback):
         if not state.is_world_process_zero or args.output_dir is None:
             return
         seconds = self.seconds_before + time.monotonic() - self.start
-        notes = self.consumed.to_notes() | {"seconds": seconds}
+        notes = self.consumed.to_notes() | {"seconds": seconds, "used": dict(self.use())}
         seal_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}", notes)
         self.events.write("checkpoint", step=state.global_step)
 
@@ -189,6 +190,13 @@ def train(trainer: Any, watch: Watch, checkpoint: Checkpoint | None) -> None:
     if checkpoint is not None:
         watch.consumed.take_notes(checkpoint.notes)
         watch.seconds_before = float(checkpoint.notes["seconds"])
+        state = TrainerState.load_from_json(str(checkpoint.folder / "trainer_state.json"))
+        if (
+            state.global_step >= state.max_steps
+        ):  # killed while it was evaluated: transformers would train one step more
+            trainer.state = state
+            trainer._load_from_checkpoint(str(checkpoint.folder))
+            return
     trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
 
 

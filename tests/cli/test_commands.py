@@ -79,6 +79,7 @@ def test_help_is_there_for_every_verb_and_loads_nothing_heavy() -> None:
         "import hf",
         "release create",
         "run cancel",
+        "run resume",
         "report build",
         "terms diff",
         "policy test",

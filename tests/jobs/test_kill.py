@@ -212,6 +212,37 @@ def test_a_kill_in_the_middle_of_training_leaves_the_trainer_at_work_and_it_is_f
     assert count(statements, "model", run["model"]) == 1
 
 
+@pytest.mark.training
+@pytest.mark.parametrize("delay", [0.0, 0.3, 2.0])
+def test_a_kill_in_the_middle_of_a_resume_delays_it_only(
+    start_service: Start, world: Path, tmp_path: Path, delay: float
+) -> None:
+    shutil.copytree(world, tmp_path / "data")
+    service = start_service()
+    config = SMALL | {"max_steps": 80, "save_steps": 5}
+    body = {"release": "tutor@1", "student": "acme-tutor", "config": config}
+    url = service.post("/api/v1/runs", body)["status_url"]
+    folder = service.data_dir / "runs" / url.rpartition("/")[2]
+    while not list((folder / "out").glob("checkpoint-*/sealed.json")):
+        time.sleep(0.05)
+    service.post(f"{url}/cancel", None)
+    assert service.wait(url)["state"] == "cancelled"
+    service.post(f"{url}/resume", None)
+    time.sleep(delay)
+    service.kill()
+    service.start()
+    run = service.wait(url)
+    assert (run["state"], run["attempt"]) == ("done", 2), run
+    events = (folder / "out" / "events.jsonl").read_text()
+    assert events.count('"resumed"') == 1  # one process went on, whoever started it
+    statements = audit(service)
+    logged = [
+        count(statements, "run", run["id"], phase) for phase in ("plan", "start", "cancel", "resume", "end", "fail")
+    ]
+    assert logged == [1, 1, 1, 1, 1, 0]
+    assert count(statements, "model", run["model"]) == 1
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.4])
 def test_a_kill_in_the_middle_of_an_erasure_delays_it_only(start_service: Start, delay: float) -> None:
     service = start_service()

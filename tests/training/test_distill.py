@@ -15,8 +15,9 @@ pytest.importorskip("trl")
 
 from provenance.errors import UnavailableError
 from provenance.training import local
+from provenance.training.checkpoint import find_checkpoint, seal_checkpoint
 from provenance.training.files import check_files, digest_files, find_pickles, list_files
-from tests.training.processes import events, kill_at_step, run, wait
+from tests.training.processes import events, finish, kill_at_step, run, wait
 
 pytestmark = pytest.mark.training
 
@@ -102,6 +103,43 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_can_go_on(make_plan: Callable[
     assert status.state == "finished"
     assert status.result is not None
     assert status.result["consumed"]["samples"] == 24
+
+
+def test_the_deadline_does_not_count_what_was_trained_before_the_attempt(
+    make_plan: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = {"max_steps": 6, "sample_generations": 0}
+    plan, output = make_plan(config=config, teacher_dir=None, deadline_seconds=600.0), tmp_path / "run"
+    (output / local.CANCEL).touch()
+    assert run(plan, output).state == "cancelled"
+    (output / local.CANCEL).unlink()
+    checkpoint = find_checkpoint(output)
+    assert checkpoint is not None
+    seal_checkpoint(checkpoint.folder, {**checkpoint.notes, "seconds": 5000.0})
+    status = run(plan, output)
+    assert (status.result or {})["code"] == "run-deadline"
+    status = wait(local.start_process(plan, seconds_before=5000.0), output)
+    assert status.state == "finished", status
+    assert status.result is not None
+    assert status.result["train_seconds"] > 5000  # the whole run is still told of
+    assert "earlier processes" in status.result["energy_kwh"]["note"]
+
+
+def test_a_run_that_was_killed_after_its_last_step_is_evaluated_when_it_goes_on(
+    make_plan: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = {"max_steps": 4, "save_steps": 2, "sample_generations": 0}
+    whole = finish(make_plan("whole", config), tmp_path / "whole")
+    plan, output = make_plan(config=config), tmp_path / "run"
+    handle = local.start_process(plan)
+    wait(handle, output, lambda: any(event["step"] == 4 for event in events(output, "checkpoint")))
+    local.kill(handle)
+    assert local.poll(handle, output).state in {"running", "lost"}
+    status = run(plan, output)
+    assert (status.state, [event["step"] for event in events(output, "resumed")]) == ("finished", [4])
+    assert status.result is not None
+    for fact in ("sample_ids_digest", "weights_digest", "steps", "total_steps", "loss"):  # no step more, none less
+        assert status.result[fact] == whole[fact], fact
 
 
 def test_a_run_past_its_deadline_fails_and_says_so(make_plan: Callable[..., Path], tmp_path: Path) -> None:

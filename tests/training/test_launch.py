@@ -71,7 +71,7 @@ def test_a_model_without_its_end_is_not_registered_twice(
     outcome = {"state": "finished", "result": made, "detail": None}
     plan_run(service.runtime, "run_torn", ask())
     start_phase(service.runtime, "run_torn", ask())
-    monkeypatch.setattr(launch, "_log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(launch, "log_phase", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         finish_run(service.runtime, "run_torn", ask(), outcome)
     monkeypatch.undo()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from provenance.training import local, supervise
+from provenance.training.attempt import note_attempt
 from provenance.training.backend import Need
 from tests.ray_cluster import find_processes
 
@@ -192,6 +193,31 @@ def test_a_run_that_goes_on_after_its_deadline_is_ended_by_force(folder: Path, d
     assert (outcome["state"], outcome["result"]) == ("failed", {})
     assert "its deadline" in outcome["detail"]
     assert not backend_of(folder).find(folder)
+
+
+def test_a_resumed_run_has_its_deadline_from_the_attempt_s_own_beginning(
+    folder: Path, deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(folder / "plan.json", 10 * 86_400)
+    note_attempt(folder, 2, 9.5)
+    monkeypatch.setattr(supervise, "CANCEL_GRACE_SECONDS", 0.0)
+    watcher = Watcher(folder)
+    time.sleep(1.5)
+    assert not watcher.outcome  # the plan is old, the attempt is not
+    age(folder / "attempt.json", 86_400 + supervise.DEADLINE_GRACE_SECONDS + 1)
+    assert "its deadline" in watcher.wait()["detail"]
+
+
+@pytest.mark.parametrize("slot", [True, False])
+def test_a_run_that_is_cancelled_after_its_slot_was_taken_is_not_started(folder: Path, slot: bool) -> None:
+    backend = backend_of(folder)
+    held = backend.reserve(Need()) if slot else None
+    assert not isinstance(held, str)
+    supervise.cancel_run(folder)
+    outcome = supervise.watch_run(folder, lambda _: None, backend, Need(), held)
+    assert (outcome["state"], outcome["detail"]) == ("cancelled", "cancelled before it was started")
+    assert not (folder / local.PROCESS).exists()
+    assert not isinstance(backend.reserve(Need()), str)  # the slot is free again
 
 
 @pytest.mark.slow

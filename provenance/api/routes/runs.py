@@ -14,16 +14,19 @@ from pydantic import Field
 
 from provenance.api.body import RequestBody
 from provenance.api.deps import IdempotencyDep, ReaderDep, RuntimeDep, SessionDep, WriterDep, make_id
+from provenance.api.once import find_done, once_of
 from provenance.jobs.engine import engine
 from provenance.ledger.append import format_time
 from provenance.lineage.rings import refuse_run_ring
 from provenance.runtime import Runtime
 from provenance.store.jobs import ENDED, create_job, find_job
+from provenance.store.log import read_statement
 from provenance.store.releases import get_release
-from provenance.store.runs import get_run, list_runs
+from provenance.store.runs import get_run, job_of_attempt, list_runs
 from provenance.store.session import read_session, write_session
 from provenance.training.launch import check_launch, run_folder
 from provenance.training.place import open_backend, read_need
+from provenance.training.resume import resume_run
 from provenance.training.supervise import cancel_run, read_events
 
 router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
@@ -93,6 +96,24 @@ def post_cancel(identifier: str, runtime: RuntimeDep, session: SessionDep, actor
         cancel_run(run_folder(runtime, identifier))
         runtime.append_access(actor.name, "cancel-run", identifier)
     return {"id": identifier, "state": state}
+
+
+@router.post("/{identifier}/resume", status_code=202)
+def post_resume(
+    identifier: str, response: Response, runtime: RuntimeDep, actor: WriterDep, key: IdempotencyDep
+) -> dict[str, Any]:
+    """Let a run that was cancelled, failed or lost go on from its checkpoint; refused with 409 where it may not or cannot."""
+    actor.require("train")
+    once = once_of("run-resume", key, {"id": identifier, "actor": actor.name})
+    done = find_done(runtime, once)
+    entry = done.first_index if done else resume_run(runtime, identifier, actor.name, once)
+    with read_session(runtime.engine) as session:
+        said = read_statement(session, entry).predicate
+    engine.start("run", job_of_attempt(identifier, said["attempt"]))
+    url = f"/api/v1/runs/{identifier}"
+    response.headers["Location"] = url
+    told = {name: said[name] for name in ("id", "attempt", "step")}
+    return {**told, "entry": entry, "status_url": url, "events_url": f"{url}/events"}
 
 
 @router.get("/{identifier}/events")

@@ -61,7 +61,8 @@ class Cost:
 class RunPage(Page):
     """`/runs/{id}`: was it permitted, how goes it, what did it cost, what can the student do.
 
-    `waits_for` is what a queued run needs first, `place` where it ran.
+    `waits_for` is what a queued run needs first, `place` where it ran. `attempt` counts from 1; `resume_step` is where a run
+    that ended early can go on, None where it cannot.
     `teacher` is the one whose own weights were used in training, with the digest of its files; other recipes use none.
     `losses` holds every `loss_every`-th step. `events_url` gives the live events.
     `limits` says in words what was not measured and what the student cannot do.
@@ -107,3 +108,5 @@ class RunPage(Page):
     place: str | None = None
     teacher: str | None = None
     teacher_digest: str | None = None
+    attempt: int = 1
+    resume_step: int | None = None

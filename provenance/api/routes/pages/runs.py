@@ -15,9 +15,11 @@ from provenance.store.models import get_model
 from provenance.store.pages import name_students
 from provenance.store.releases import get_release
 from provenance.store.runs import get_run, list_phases, list_runs
+from provenance.training.checkpoint import find_checkpoint
 from provenance.training.comparisons import fill_comparisons
 from provenance.training.compute import describe_method
 from provenance.training.launch import run_folder
+from provenance.training.resume import ENDED_EARLY
 from provenance.training.supervise import read_events
 
 router = APIRouter()
@@ -117,7 +119,16 @@ def fill_run(asked: Asked, run: Mapping[str, Any]) -> RunPage:
         place=_name_place(plan, said),
         teacher=(plan.get("teacher_weights") or {}).get("model"),
         teacher_digest=(plan.get("teacher_weights") or {}).get("weights_digest"),
+        attempt=run["attempt"],
+        resume_step=_find_resume_step(asked, run),
     )
+
+
+def _find_resume_step(asked: Asked, run: Mapping[str, Any]) -> int | None:
+    if run["state"] not in ENDED_EARLY:
+        return None
+    checkpoint = find_checkpoint(run_folder(asked.runtime, run["id"]) / "out", delete_torn=False)
+    return checkpoint.step if checkpoint else None
 
 
 def _name_place(plan: Mapping[str, Any], said: Mapping[str, Any]) -> str | None:

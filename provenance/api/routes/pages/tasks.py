@@ -18,6 +18,7 @@ from provenance.store.erasures import REQUESTED, list_erasures
 from provenance.store.pages import list_failed_jobs
 from provenance.store.recalls import list_recalls
 from provenance.store.releases import TAKEN, list_releases
+from provenance.store.runs import find_attempt, run_of_job
 from provenance.store.tables import Job
 
 JOB_PAGES = {"release": "releases", "run": "runs", "report": "reports", "erasure": "erasures", "recall": "recalls"}
@@ -29,7 +30,7 @@ def list_tasks(asked: Asked, undecided: int) -> list[Task]:
     tasks = [
         task for release in newest_versions(list_releases(asked.session)) for task in _release_tasks(asked, release)
     ]
-    tasks += [_job_task(job) for job in list_failed_jobs(asked.session)]
+    tasks += [_job_task(job) for job in list_failed_jobs(asked.session) if _still_stands(asked, job)]
     tasks += [_erasure_task(item) for item in list_erasures(asked.session) if item["state"] == REQUESTED]
     tasks += [
         _recall_task(summarise_recall(item)) for item in list_recalls(asked.session) if item.recall.state == "open"
@@ -103,9 +104,15 @@ def _first_reason(classes: list[dict[str, Any]]) -> str:
     return "no rule permits it"
 
 
+def _still_stands(asked: Asked, job: Job) -> bool:
+    """Not where it is an attempt of a run that was resumed since."""
+    newest = find_attempt(asked.session, run_of_job(job.id)) if job.kind == "run" else None
+    return newest is None or newest.id == job.id
+
+
 def _job_task(job: Job) -> Task:
     detail = (job.error or {}).get("detail", "no reason was recorded")
-    subject = job.request.get("erasure", job.id)  # an erasure may take several jobs
+    subject = job.request.get("erasure", run_of_job(job.id))  # an erasure and a run may take several jobs
     text = f"{job.kind.capitalize()} {subject} failed"
     return Task("failed", text, detail, job.updated_at, Link("Open it", f"/{JOB_PAGES[job.kind]}/{subject}"))
 
