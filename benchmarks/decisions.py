@@ -31,7 +31,7 @@ LAYERS: tuple[tuple[str, Any, str], ...] = (
     ("check the sample's facts", deciding, "validate_sample_facts"),
     ("check the student's facts", deciding, "validate_student"),
     ("read the student", judging, "parse_student"),
-    ("find what binds", judging, "resolve_terms"),
+    ("find what binds", judging, "bind_sample"),
     ("compute facts for rules", judging, "compute_facts"),
     ("ask the rules", Pack, "evaluate"),
     ("find remedies, each judged again", deciding, "find_remedies"),

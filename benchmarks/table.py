@@ -29,6 +29,9 @@ WORDS = {
     "samples": "{:,.0f} samples",
     "models": "{:,.0f} models",
     "edges": "{:,.0f} edges",
+    "reached_models": "{:,.0f} models reached",
+    "reached_samples": "{:,.0f} samples reached",
+    "grown_mb": "memory grown by {:.0f} MB",
     "bytes_each": "{:,.0f} bytes stored each",
 }
 

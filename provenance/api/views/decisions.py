@@ -11,13 +11,16 @@ from provenance.api.views.common import Link, Page, Time
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on the student: status met, unmet, unknown or not-triggered."""
+    """A condition on the student: status met, unmet, unknown or not-triggered; `carried_by` are the models through which an
+    inherited one came.
+    """
 
     type: str
     requirement: str
     status: str
     document: str | None
     clause: str | None
+    carried_by: str | None = None
 
 
 @dataclass(frozen=True)
