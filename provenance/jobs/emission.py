@@ -25,7 +25,7 @@ from provenance.store.notices import GIVEN_UP, SENT, add_event, claim_events, fi
 from provenance.store.session import read_session, write_session
 
 KINDS = {"release": "release", "withdrawal": "release", "run": "run"}
-AT_ONCE = 50  # statements that become events in one go
+AT_ONCE = 50  # statements that become events at one look: notices of recalls do not wait for a long history
 SETTING = "PROVENANCE_OPENLINEAGE_URL"
 log = logging.getLogger("provenance.emission")
 
@@ -40,12 +40,23 @@ class Emission:
         self._read_to = -1 if last is None else last
 
     def follow(self) -> int:
-        """Put the events of what the log has said since into the outbox; how many statements were looked at."""
+        """Put the events of the next statements into the outbox; how many statements were looked at."""
         self._runtime.refresh()
-        looked = 0
-        while count := self._follow_some():
-            looked += count
-        return looked
+        now = format_time(self._runtime.clock())
+        with read_session(self._runtime.engine) as session:
+            rows = list_after(session, tuple(KINDS), self._read_to, limit=AT_ONCE)
+            if not rows:
+                return 0
+            keys = {row.index: row.key for row in rows}
+            things = dict.fromkeys(f"{KINDS[row.kind]}:{row.key}" for row in rows)
+            events = list_events(gather_things(session, list(things), self._runtime.catalogue))
+        numbers: Counter[int] = Counter()
+        with write_session(self._runtime.engine) as session:
+            for entry, body in (event for event in events if event.entry in keys):
+                add_event(session, self._address, keys[entry], body, entry=entry, number=numbers[entry], now=now)
+                numbers[entry] += 1
+        self._read_to = rows[-1].index
+        return len(rows)
 
     def send(self, deliver: Callable[..., str] = deliver_event) -> int:
         """Try the events that are due, in the order of the log, up to the first that does not arrive; how many did."""
@@ -68,23 +79,6 @@ class Emission:
                 mark(runtime, said["id"], state=SENT)
                 arrived += 1
         return arrived
-
-    def _follow_some(self) -> int:
-        now = format_time(self._runtime.clock())
-        with read_session(self._runtime.engine) as session:
-            rows = list_after(session, tuple(KINDS), self._read_to, limit=AT_ONCE)
-            if not rows:
-                return 0
-            keys = {row.index: row.key for row in rows}
-            things = dict.fromkeys(f"{KINDS[row.kind]}:{row.key}" for row in rows)
-            events = list_events(gather_things(session, list(things), self._runtime.catalogue))
-        numbers: Counter[int] = Counter()
-        with write_session(self._runtime.engine) as session:
-            for entry, body in (event for event in events if event.entry in keys):
-                add_event(session, self._address, keys[entry], body, entry=entry, number=numbers[entry], now=now)
-                numbers[entry] += 1
-        self._read_to = rows[-1].index
-        return len(rows)
 
 
 def open_emission(runtime: Runtime) -> Emission | None:

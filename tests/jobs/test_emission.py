@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from provenance.store.session import read_session
 from provenance.store.tables import Notice
 from tests.export.endpoint import Endpoint, open_endpoint
 from tests.recall.conftest import log_training
-from tests.service import LocalService, make_samples, open_service
+from tests.service import LocalService, ServiceProcess, make_samples, open_service
 
 Told = list[tuple[str, str]]
 
@@ -169,6 +169,22 @@ def test_the_service_tells_it_by_itself_and_ends(service: LocalService) -> None:
             time.sleep(0.02)
         courier.close()
         assert told(endpoint) == RELEASED
+
+
+@pytest.mark.slow
+def test_a_service_that_was_killed_tells_it_when_both_are_back(start_service: Callable[..., ServiceProcess]) -> None:
+    with open_endpoint() as endpoint:
+        port = endpoint.server_address[1]
+    killed = start_service(PROVENANCE_OPENLINEAGE_URL=endpoint.url)
+    killed.capture(make_samples(apache=6, openai=2, llama=2))
+    killed.release(killed.declare(), "tutor")
+    killed.kill()
+    with open_endpoint(port=port) as endpoint:
+        killed.start()
+        deadline = time.monotonic() + 90  # it may have been tried before the kill, and rests then for half a minute
+        while len(endpoint.events) < 3 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert (told(endpoint), endpoint.refused) == (RELEASED, [])
 
 
 def test_an_endpoint_that_nothing_may_be_posted_to_is_refused(service: LocalService) -> None:
