@@ -60,6 +60,14 @@ class Settings(BaseSettings):
         default=None, description="mail server for notices, `smtp[s]://[user:password@]host[:port]`; needed for mailto:"
     )
     smtp_from: str | None = Field(default=None, description="sender of these mails")
+    openlineage_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)[:/])[^\s@#]+$",
+        description="where OpenLineage events are posted, such as `https://HOST/api/v1/lineage`",
+    )
+    openlineage_api_key: SecretStr | None = Field(
+        default=None, description="the bearer token that this endpoint asks for"
+    )
     cpu_slots: int = Field(
         default=1, ge=1, le=1024, description="runs on this machine's processors at a time; others wait in order"
     )

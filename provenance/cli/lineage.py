@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 
 from provenance.cli.connect import open_client
@@ -83,6 +85,29 @@ def export(
         return
     write_bytes(output, data)
     typer.echo(f"{len(data):,} bytes in {output}")
+
+
+@app.command("emit")
+def emit(
+    root: Root,
+    url: Annotated[
+        str, typer.Option("--url", envvar="PROVENANCE_OPENLINEAGE_URL", help="The endpoint, up to /api/v1/lineage.")
+    ],
+    direction: Annotated[str, typer.Option("--direction", help="ancestors or descendants.")] = "ancestors",
+    depth: Depth = None,
+) -> None:
+    """Post its lineage to an OpenLineage endpoint, again if need be: an event that is sent twice is the same event."""
+    from provenance.recall.addresses import check_webhook
+    from provenance.recall.deliver import Post, deliver_event
+
+    check_webhook("url", url)
+    asked = {"root": root, "format": "openlineage", "direction": direction, "depth": depth}
+    with open_client() as client:
+        lines = client.request("GET", f"{URL}/export", params=asked).content.splitlines()
+    post = Post(openlineage_key=os.environ.get("PROVENANCE_OPENLINEAGE_API_KEY"))
+    for line in lines:
+        deliver_event(post, url, orjson.loads(line))
+    typer.echo(f"{len(lines):,} events were taken by {url}")
 
 
 def _print(found: dict[str, Any], *, as_json: bool) -> None:

@@ -98,7 +98,13 @@ class Scope:
 
     def binding(self, class_id: int) -> Binding:
         """The terms that bind the samples of a class."""
-        return resolve_terms(self.labels.classes[class_id][2], self.catalogue)
+        if class_id not in self._bindings:
+            self._bindings[class_id] = resolve_terms(self.labels.classes[class_id][2], self.catalogue)
+        return self._bindings[class_id]
+
+    @cached_property
+    def _bindings(self) -> dict[int, Binding]:
+        return {}  # filled as they are asked for: one decision judges up to thousands of classes, each in several facets
 
     def find_class(self, short: str) -> int | None:
         """The class that a decision names by the beginning of its digest."""
@@ -110,8 +116,17 @@ class Scope:
 
     def class_verdict(self, decision: Said, node: Node) -> str | None:
         """What a decision said of the class of these samples."""
-        judged = ((self.find_class(short), verdict) for short, verdict, *_ in decision.predicate["classes"])
-        return next((verdict for number, verdict in judged if number == node.fact_class_id), None)
+        return self._verdicts.get((decision.entry, node.fact_class_id or 0))
+
+    @cached_property
+    def _verdicts(self) -> Mapping[tuple[int, int], str]:
+        decisions = (said for (kind, _), history in self.said.items() if kind == "decision" for said in history)
+        return {
+            (said.entry, number): verdict
+            for said in decisions
+            for short, verdict, *_ in said.predicate["classes"]
+            if (number := self.find_class(short)) is not None
+        }
 
     def developer(self, student: Any) -> str | None:
         """Who trains this student, as it was declared; None where nobody said."""

@@ -8,32 +8,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
-
-from pydantic import SecretStr
 
 from provenance.errors import ConflictError, NotFoundError, UnavailableError
+from provenance.jobs.emission import Emission
+from provenance.jobs.outbox import LEASE, mark, put_off, read_post
 from provenance.ledger.append import format_time
 from provenance.recall.acts import NOTIFY
-from provenance.recall.deliver import Post, deliver
+from provenance.recall.deliver import deliver
 from provenance.recall.open import settle_act
 from provenance.runtime import Runtime
-from provenance.store.notices import GIVEN_UP, SENT, claim_due
+from provenance.store.notices import SENT, claim_due
 from provenance.store.session import write_session
-from provenance.store.tables import Notice
 
 LOOK_SECONDS = 5.0
-FIRST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(hours=1)
-LEASE = timedelta(minutes=10)  # a message that a courier took and never answered for is taken up again after it
-GIVE_UP_AFTER = timedelta(days=7)
 SERVICE = "service"
 log = logging.getLogger("provenance.courier")
-
-
-def wait_after(attempts: int) -> timedelta:
-    """How long a message rests after so many tries: 30 s, doubled each time, an hour at most."""
-    return min(timedelta(seconds=FIRST_WAIT.total_seconds() * 2 ** min(attempts - 1, 10)), LONGEST_WAIT)
 
 
 def empty_outbox(runtime: Runtime, send: Callable[..., str] = deliver) -> int:
@@ -47,22 +36,12 @@ def empty_outbox(runtime: Runtime, send: Callable[..., str] = deliver) -> int:
         try:
             answer = send(post, said["id"], said["address"], said["body"], timestamp=int(now.timestamp()))
         except UnavailableError as exc:
-            _put_off(runtime, said["id"], now, exc.detail)
+            put_off(runtime, said["id"], now, exc.detail)
             continue
-        _log_arrival(runtime, said["recall"], said["address"], answer)
-        _mark(runtime, said["id"], state=SENT)
+        _log_arrival(runtime, said["about"], said["address"], answer)
+        mark(runtime, said["id"], state=SENT)
         arrived += 1
     return arrived
-
-
-def read_post(runtime: Runtime) -> Post:
-    """The means that the settings give."""
-    settings = runtime.settings
-    return Post(_open(settings.webhook_secret), _open(settings.smtp_url), settings.smtp_from)
-
-
-def _open(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def _log_arrival(runtime: Runtime, recall: str, address: str, answer: str) -> None:
@@ -72,30 +51,15 @@ def _log_arrival(runtime: Runtime, recall: str, address: str, answer: str) -> No
         log.info("recall %s was told to %s, and was over by then", recall, address)  # it was told all the same
 
 
-def _put_off(runtime: Runtime, identifier: str, now: datetime, why: str) -> None:
-    with write_session(runtime.engine) as session:
-        notice = session.get_one(Notice, identifier)
-        notice.attempts += 1
-        notice.last_error = why
-        notice.next_at = format_time(now + wait_after(notice.attempts))
-        if notice.next_at > format_time(datetime.fromisoformat(notice.created_at) + GIVE_UP_AFTER):
-            notice.state = GIVEN_UP
-        session.add(notice)
-
-
-def _mark(runtime: Runtime, identifier: str, *, state: str) -> None:
-    with write_session(runtime.engine) as session:
-        notice = session.get_one(Notice, identifier)
-        notice.state, notice.attempts, notice.last_error = state, notice.attempts + 1, None
-        session.add(notice)
-
-
 class Courier:
-    """Looks into the outbox every few seconds, in a thread of its own."""
+    """Looks into the outbox every few seconds, in a thread of its own; first, where an endpoint is set, into the log."""
 
-    def __init__(self, runtime: Runtime, *, look_seconds: float | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, emission: Emission | None = None, *, look_seconds: float | None = None
+    ) -> None:
         self._look_seconds = LOOK_SECONDS if look_seconds is None else look_seconds
         self._runtime, self._stop = runtime, threading.Event()
+        self._emission = emission
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
 
@@ -106,7 +70,15 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stop.wait(self._look_seconds):
-            try:
-                empty_outbox(self._runtime)
-            except Exception:
-                log.exception("the outbox could not be emptied; it is tried again")
+            for piece in self._pieces():
+                try:
+                    piece()
+                except Exception:
+                    log.exception("the outbox could not be emptied; it is tried again")
+
+    def _pieces(self) -> list[Callable[[], object]]:
+        """The work of one look, each piece of which may fail for itself. Notices come first: they are urgent."""
+        pieces: list[Callable[[], object]] = [lambda: empty_outbox(self._runtime)]
+        if (emission := self._emission) is not None:
+            pieces += [emission.follow, emission.send]
+        return pieces

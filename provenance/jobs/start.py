@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provenance.jobs.courier import Courier
+from provenance.jobs.emission import open_emission
 from provenance.jobs.engine import engine
 from provenance.jobs.workflows import WORKFLOWS
 from provenance.ledger.append import format_time
@@ -15,11 +16,16 @@ from provenance.training.resume import complete_resume
 
 
 def start_jobs(runtime: Runtime) -> Courier:
-    """Take up what is unfinished; the answer is the courier, which ends before the engine does."""
+    """Take up what is unfinished; the answer is the courier, which ends before the engine does.
+
+    Raises:
+        SettingsError: the OpenLineage endpoint is no address that anything may be posted to.
+    """
+    emission = open_emission(runtime)
     adopt_recalls(runtime)
     adopt_resumes(runtime)
     engine.launch(runtime, WORKFLOWS)
-    return Courier(runtime)
+    return Courier(runtime, emission)
 
 
 def adopt_recalls(runtime: Runtime) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from provenance.errors import FieldError, MalformedError
 
 MAX_ADDRESSES = 50
-EXPECTED = "https://HOST/PATH (http only to this machine) or mailto:NAME@HOST"
+WEBHOOK = "https://HOST/PATH (http only to this machine)"
+EXPECTED = f"{WEBHOOK} or mailto:NAME@HOST"
 _MAILBOX = re.compile(r"mailto:[A-Za-z0-9.!#$&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -29,6 +30,17 @@ def check_addresses(addresses: Sequence[str]) -> list[str]:
                 f"notify[{place}]: expected {EXPECTED}", FieldError(f"notify[{place}]", address, EXPECTED)
             )
     return list(dict.fromkeys(addresses))
+
+
+def check_webhook(field: str, address: str) -> str:
+    """An address that messages may be posted to.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    if not _is_webhook(address):
+        raise MalformedError(f"{field}: expected {WEBHOOK}", FieldError(field, address[:500], WEBHOOK))
+    return address
 
 
 def is_mailbox(address: str) -> bool:

@@ -1,4 +1,5 @@
-"""Deliver one message: to a webhook, signed, or to a mailbox. Whether it arrived is the receiver's word, nothing else.
+"""Deliver one message: to a webhook, signed, to a mailbox, or an event to an OpenLineage endpoint. Whether it arrived is
+the receiver's word, nothing else.
 
 A webhook is sent JSON after the Standard Webhooks specification 1.0: `webhook-id` (the same at each try, so that a receiver
 can tell), `webhook-timestamp`, and with a secret `webhook-signature` (`v1,` and the base64 of HMAC-SHA-256 over
@@ -21,10 +22,11 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from provenance.errors import UnavailableError
+from provenance.errors import MalformedError, UnavailableError
 from provenance.recall.addresses import is_mailbox
 
 SECONDS = 15.0
+NEVER = frozenset({400, 413, 415, 422})  # what the receiver says no to is no better at the next try
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Post:
     webhook_secret: str | None = None
     smtp_url: str | None = None
     smtp_from: str | None = None
+    openlineage_key: str | None = None
 
 
 def deliver(post: Post, identifier: str, address: str, body: Mapping[str, Any], *, timestamp: int) -> str:
@@ -45,15 +48,38 @@ def deliver(post: Post, identifier: str, address: str, body: Mapping[str, Any], 
     if is_mailbox(address):
         return _send_mail(post, identifier, address.removeprefix("mailto:"), body)
     data = json.dumps(body, ensure_ascii=False, sort_keys=True).encode()
-    headers = {"content-type": "application/json", **sign_webhook(post.webhook_secret, identifier, timestamp, data)}
-    try:
-        with httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
-            answer = client.post(address, content=data, headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise UnavailableError(f"{address} did not answer: {exc or type(exc).__name__}") from exc
+    answer = _post_json(address, data, sign_webhook(post.webhook_secret, identifier, timestamp, data))
     if not answer.is_success:
         raise UnavailableError(f"{address} answered {answer.status_code}")
     return f"answered {answer.status_code}"
+
+
+def deliver_event(post: Post, address: str, body: Mapping[str, Any]) -> str:
+    """Post an event of OpenLineage; the answer is what the receiver said.
+
+    Raises:
+        UnavailableError: it did not arrive, and may at another time.
+        MalformedError: the receiver will not have this event, also not later.
+
+    Source: the OpenLineage API, `POST /api/v1/lineage`; the key is sent as the official client sends it.
+    """
+    data = json.dumps(body, ensure_ascii=False, sort_keys=True).encode()
+    answer = _post_json(
+        address, data, {"authorization": f"Bearer {post.openlineage_key}"} if post.openlineage_key else {}
+    )
+    if answer.status_code in NEVER:
+        raise MalformedError(f"{address} refused the event: {answer.status_code} {_one_line(answer.text)}")
+    if not answer.is_success:
+        raise UnavailableError(f"{address} answered {answer.status_code}")
+    return f"answered {answer.status_code}"
+
+
+def _post_json(address: str, data: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    try:
+        with httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
+            return client.post(address, content=data, headers={"content-type": "application/json", **headers})
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise UnavailableError(f"{address} did not answer: {exc or type(exc).__name__}") from exc
 
 
 def sign_webhook(secret: str | None, identifier: str, timestamp: int, data: bytes) -> dict[str, str]:

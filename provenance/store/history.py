@@ -19,6 +19,12 @@ def list_history(session: Session, kinds: Sequence[str], log_size: int | None = 
     return list(session.exec(query.order_by(col(StatementRow.index))).all())
 
 
+def list_after(session: Session, kinds: Sequence[str], index: int, *, limit: int) -> list[StatementRow]:
+    """The first statements of these kinds behind an index, oldest first."""
+    query = select(StatementRow).where(col(StatementRow.kind).in_(kinds), StatementRow.index > index)
+    return list(session.exec(query.order_by(col(StatementRow.index)).limit(limit)).all())
+
+
 def list_newest(session: Session, kind: str, log_size: int | None = None) -> dict[str, StatementRow]:
     """The newest statement of each key of a kind, in the order in which the keys first came."""
     return {row.key: row for row in list_history(session, [kind], log_size)}

@@ -268,11 +268,15 @@ class Job(SQLModel, table=True):
 
 
 class Notice(SQLModel, table=True):
-    """A message that must reach somebody; it waits here until it did. `next_at` is when it is tried again."""
+    """A message that must reach somebody; it waits here until it did. `next_at` is when it is tried again.
+
+    `about` is the recall, release or run; `entry` the entry that an event tells of, and null for a notice of a recall.
+    """
 
     __tablename__ = "notice"
     id: str = Field(primary_key=True)
-    recall: str = Field(index=True)
+    about: str = Field(index=True)
+    entry: int | None = _index(default=None, nullable=True)
     address: str
     body: dict[str, Any] = Field(sa_type=JSON)
     state: str = Field(index=True)

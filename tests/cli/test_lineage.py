@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.inprocess import run_command, run_json
+from tests.export.endpoint import open_endpoint
 from tests.service import world
 
 __all__ = ["world"]
@@ -68,6 +69,18 @@ def test_an_export_is_printed_or_written_the_same(data: Path, tmp_path: Path) ->
     assert not any(name.startswith("log:samples-") for name in json.loads(away.stdout)["entity"])
 
 
+def test_events_are_posted_to_an_endpoint_or_it_is_said_why_not(data: Path) -> None:
+    with open_endpoint(key="a key") as endpoint:
+        asked = ("lineage", "emit", "tutor@1", "--url", endpoint.url)
+        refused = run_command(*asked, data_dir=data)
+        assert (refused.returncode, "answered 401" in refused.stderr, endpoint.events) == (7, True, [])
+        done = run_command(*asked, data_dir=data, PROVENANCE_OPENLINEAGE_API_KEY="a key")
+        assert (done.returncode, done.stdout) == (0, f"3 events were taken by {endpoint.url}\n")
+    assert [event.get("eventType") for event in endpoint.events] == [None, "START", "COMPLETE"]
+    gone = run_command(*asked, data_dir=data)
+    assert (gone.returncode, "did not answer" in gone.stderr) == (7, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -81,6 +94,9 @@ def test_an_export_is_printed_or_written_the_same(data: Path, tmp_path: Path) ->
         (("export", "tutor@1", "--format", "prov-json", "--direction", "up"), 3, "direction"),
         (("export", "tutor@1", "--format", "prov-json", "-o", "/nowhere/file.json"), 3, "cannot be written"),
         (("export", "tutor@1"), 2, "--format"),
+        (("emit", "tutor@1"), 2, "--url"),
+        (("emit", "tutor@1", "--url", "http://evil.example/"), 3, "url: expected https"),
+        (("emit", "nobody/none", "--url", "http://127.0.0.1:1/"), 4, "nothing in the lineage"),
     ],
 )
 def test_what_is_no_question_is_said(data: Path, arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -9,12 +9,15 @@ import json
 from typing import Any
 
 import pytest
-from openlineage.client import event_v2, facet_v2
+from openlineage.client import OpenLineageClient, event_v2, facet_v2
 from openlineage.client.serde import Serde
+from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport
 
 from provenance.export.events import format_openlineage
 from provenance.export.facets import OUR_SCHEMAS
+from provenance.recall.deliver import Post, deliver_event
 from provenance.terms.catalogue import Catalogue
+from tests.export.endpoint import open_endpoint
 from tests.export.openlineage import errors_in
 from tests.export.telling import HOSTILE, scope_of, tell_generations, withdraw
 from tests.lineage.conftest import story
@@ -100,3 +103,26 @@ def test_the_client_takes_every_event_and_gives_the_same_back(story: Story, cata
             again = json.loads(Serde.to_json(take(event)))
             assert without_schemas(again) == without_schemas(event)
             assert errors_in(again) == []
+
+
+def test_the_clients_own_transport_and_ours_bring_an_endpoint_the_same(story: Story, catalogue: Catalogue) -> None:
+    models = tell_generations(story)
+    events = [
+        json.loads(line) for line in format_openlineage(scope_of(story, models[2], catalogue, widen=True)).splitlines()
+    ]
+    with open_endpoint(key="a key") as endpoint:
+        config = HttpConfig(
+            url=endpoint.url.removesuffix("api/v1/lineage"), auth=ApiKeyTokenProvider({"api_key": "a key"})
+        )
+        client = OpenLineageClient(transport=HttpTransport(config))
+        for event in events:
+            client.emit(take(event))
+        client.close()
+        theirs = list(endpoint.events)
+        for event in theirs:  # the client signs its name below each
+            event.get("run", {}).get("facets", {}).pop("tags", None)
+        for event in events:
+            assert deliver_event(Post(openlineage_key="a key"), endpoint.url, event) == "answered 201"
+        ours = endpoint.events[len(theirs) :]
+    assert (endpoint.refused, ours) == ([], events)
+    assert without_schemas(theirs) == without_schemas(events)

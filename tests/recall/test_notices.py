@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from provenance.jobs.courier import FIRST_WAIT, LONGEST_WAIT, Courier, empty_outbox, wait_after
+from provenance.jobs.courier import Courier, empty_outbox
 from provenance.jobs.engine import engine
+from provenance.jobs.outbox import FIRST_WAIT, LONGEST_WAIT, wait_after
 from provenance.jobs.start import adopt_recalls
 from provenance.recall.addresses import check_addresses
 from provenance.recall.open import open_recall
