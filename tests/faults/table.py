@@ -59,7 +59,6 @@ APPEND = (
     _before_commit("write entry_segment"),
     _before_commit("write content_segment"),
     _before_commit("write log_tile"),
-    _before_commit("read dataset"),
     _before_commit("write dataset"),
     _before_commit("read fact_class"),
     _before_commit("write sample"),

@@ -34,7 +34,7 @@ def test_each_step_of_the_append_has_its_row(base: Base, steps: Counter[str]) ->
     rows = [row.step for row in APPEND if not (row.only_sqlite and base.on_postgres)]
     assert set(steps) == {*rows, *APPEND_TWICE}
     assert len(rows) == len(set(rows))
-    assert len(steps) == (24 if base.on_postgres else 26)
+    assert len(steps) == (23 if base.on_postgres else 25)
 
 
 def _times(base: Base, steps: Counter[str], row: Row) -> list[int]:
