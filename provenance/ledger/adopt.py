@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from provenance.attestation.signature import PublicKey
@@ -33,7 +34,7 @@ def parse_public_pem(data: bytes) -> PublicKey:
     """
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError as exc:
+    except (ValueError, UnsupportedAlgorithm) as exc:
         expected = "a PEM public key: Ed25519 or ECDSA P-256"
         raise MalformedError(f"public key: expected {expected}", FieldError("public_key", None, expected)) from exc
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

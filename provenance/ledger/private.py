@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from provenance.attestation.signature import PublicKey
@@ -34,7 +35,7 @@ def load_private(folder: Path, uri: str, secret: bytes) -> object:
         raise NotFoundError(f"the key file {path} is missing") from exc
     except OSError as exc:
         raise UnavailableError(f"the key file {path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
         raise SettingsError(f"the passphrase does not open {path}, or it is not an encrypted PKCS#8 file") from exc
 
 

@@ -292,6 +292,7 @@ def test_a_flipped_bit_in_the_register_is_found_or_in_an_older_line(data: Path, 
 
 @settings(QUICK, max_examples=SOME)
 @given(number=st.integers(0, 1000), at=st.integers(0, 1 << 15))
+@example(number=305, at=32768)  # the name of an algorithm that nobody knows
 def test_a_flipped_bit_in_the_keys_is_found_by_a_start_or_by_the_log(data: Path, number: int, at: int) -> None:
     folder = data / "keys"
     files = _files(folder, "*.pem", "keys.json", "passphrase")
