@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     ray_python: str | None = Field(
         default=None, description="path, on the cluster's nodes, of a Python with the packages of `[train]`"
     )
+    prices: Path | None = Field(
+        default=None, description="YAML table of prices (per device hour, per kWh), by which the cost of runs is stated"
+    )
     publish_url: str | None = Field(
         default=None,
         description="where the log is published besides `log/` in the data directory: a path, `file:///…` or `s3://bucket/prefix`",

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from provenance.errors import NotFoundError
 from provenance.ledger.merkle import RightEdge, leaf_hash
 from provenance.ledger.tiles import TileHashes
+from provenance.prices import describe_cost
 from provenance.report.context import Evidence, LogState
 from provenance.report.facts import (
     ClauseFact,
@@ -230,6 +231,7 @@ class Collector:
             energy_kwh=energy.get("value"),
             energy_method=energy.get("method"),
             evidence=[self.cite(row.index, f"run {run.id}, {row.predicate['phase']}") for row in rows],
+            cost=describe_cost(said.get("cost")),
         )
 
     def _find_model(self, run: Run | None) -> ModelFacts | None:

@@ -99,6 +99,7 @@ class RunFacts:
     energy_kwh: float | None
     energy_method: str | None
     evidence: Sequence[Evidence]
+    cost: str | None = None  # by the user's prices
 
 
 @dataclass(frozen=True)

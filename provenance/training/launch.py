@@ -25,6 +25,7 @@ from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
 from provenance.store.session import read_session
 from provenance.store.students import get_student
+from provenance.training.cost import state_cost
 from provenance.training.extras import require
 from provenance.training.files import check_files
 from provenance.training.place import open_backend, read_need
@@ -263,7 +264,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     plan, last = phases[0].predicate, phases[-1].predicate
     if last["phase"] in {"end", "fail", "cancel"}:
         return last.get("model")
-    result = outcome["result"]
+    result = state_cost(runtime.prices, outcome["result"])
     model_id: str | None = f"mdl_{run_id.removeprefix('run_')}"
     if outcome["state"] == "finished":
         try:
@@ -274,7 +275,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     model_id = model_id if phase == "end" else None
     said = {name: plan[name] for name in ("release", "student", "plan_digest", "base_model", "seed")}
     names = (
-        "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh",
+        "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh", "cost",
         "peak_memory_bytes", "wall_seconds", "metrics", "limits", "torch_version", "teacher_weights", "on_policy",
     )  # fmt: skip
     said |= {name: result[name] for name in names if name in result}
