@@ -42,7 +42,6 @@ from provenance.ledger.target import open_target
 from provenance.policy.pack import Pack, load_pack
 from provenance.policy.recorded import choose_pack, load_recorded_pack, policy_predicate
 from provenance.policy.words import check_pack
-from provenance.prices import Prices, read_prices
 from provenance.settings import Settings, prepare_data_dir
 from provenance.store.history import find_newest_index
 from provenance.store.log import HEAD_ID, find_head, find_statement
@@ -83,7 +82,6 @@ class Runtime:
     mirror_publisher: Publisher | None = None
     is_shared: bool = False  # other processes of this service change what is in force too
     publication_failure: Callable[[], str | None] = lambda: None
-    prices: Prices | None = None  # the user's; without them no cost is stated
     seen: int | None = None  # the newest statement that made what is in force here
     _refreshing: Lock = field(default_factory=Lock)
 
@@ -205,7 +203,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         SettingsError: the directory, the passphrase or the database cannot be used.
         LedgerForkError: the database is older than what was signed from it (a stale backup).
     """
-    prices = None if settings.prices is None else read_prices(settings.prices)
+    _ = settings.price_table  # one that cannot be is refused before anything is opened
     prepare_data_dir(settings.data_dir)
     engine = make_engine(settings.resolved_database_url)
     with _locked(settings.data_dir / ".opening"):  # two that open a fresh directory must not both make its keys
@@ -220,16 +218,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
             loaded, policy = merge_shipped(session, shipped), choose_pack(session, own_pack)
         recorder = Recorder(sequencer.append, ring, loaded.catalogue, clock, find_replay=sequencer.find_replay)
         runtime = Runtime(
-            settings,
-            engine,
-            ring,
-            sequencer,
-            recorder,
-            loaded.catalogue,
-            policy.pack,
-            clock,
-            loaded.shipped,
-            prices=prices,
+            settings, engine, ring, sequencer, recorder, loaded.catalogue, policy.pack, clock, loaded.shipped
         )
         _log_keys(runtime)
         _log_terms(runtime, loaded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from provenance.errors import FieldError, SettingsError
+from provenance.prices import Prices, read_prices
 
 MAX_WORKERS = 64
 
@@ -80,6 +82,15 @@ class Settings(BaseSettings):
         default=None,
         description="where the log is published besides `log/` in the data directory: a path, `file:///…` or `s3://bucket/prefix`",
     )
+
+    @cached_property
+    def price_table(self) -> Prices | None:
+        """The user's prices, read once; None where no table is named.
+
+        Raises:
+            SettingsError: the table cannot be read, or holds what is no price.
+        """
+        return None if self.prices is None else read_prices(self.prices)
 
     @property
     def resolved_database_url(self) -> str:

@@ -264,7 +264,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     plan, last = phases[0].predicate, phases[-1].predicate
     if last["phase"] in {"end", "fail", "cancel"}:
         return last.get("model")
-    result = state_cost(runtime.prices, outcome["result"])
+    result = state_cost(runtime.settings.price_table, outcome["result"])
     model_id: str | None = f"mdl_{run_id.removeprefix('run_')}"
     if outcome["state"] == "finished":
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from provenance.prices import Prices
+from provenance.prices import Prices, read_prices
 from provenance.training.comparisons import fill_comparisons
 from provenance.training.cost import state_cost
 from tests.finished import FACTS, METRICS, finish
@@ -50,7 +50,7 @@ def test_a_service_with_a_table_logs_the_cost_and_one_without_says_it_is_not_sta
         run_one(service, "run_priced")
         said = service.get("/api/v1/runs/run_priced")["statement"]
         assert said["cost"]["value"] == pytest.approx(9.5 / 3600 * 0.36)
-        assert said["cost"] | {"currency": "EUR", "table_digest": service.runtime.prices.digest} == said["cost"]  # type: ignore[union-attr]  # it has a table
+        assert said["cost"] | {"currency": "EUR", "table_digest": read_prices(table).digest} == said["cost"]
         assert "0.00095 EUR" in service.client.get("/runs/run_priced").text
         assert "0.00095 EUR" in service.client.get("/api/v1/models/mdl_priced/card").text
     with open_service(tmp_path / "data") as service:
