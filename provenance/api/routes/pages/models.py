@@ -87,13 +87,13 @@ def fill_model(asked: Asked, model: Mapping[str, Any], samples: Mapping[str, int
 def _fill_publishing(asked: Asked, model: Mapping[str, Any]) -> dict[str, Any]:
     """What today's policies and the model's lineage answer for publishing it: nothing is stored."""
     judged = judge_publication(asked.runtime, asked.session, model)
-    blocking = [] if judged.permits else list_blocking(judged.answer)
+    blocking, answer = [] if judged.permits else list_blocking(judged.answer), judged.answer
     try:
         refuse_taken(asked.session, model)
     except DeniedError as exc:
-        blocking.insert(0, exc.detail)
+        blocking, answer = [exc.detail, *blocking], {**answer, "verdict": "deny"}
     return {
-        "publishing": parse_answer(judged.answer),
+        "publishing": parse_answer(answer),
         "publishing_asked_at": format_time(asked.runtime.clock()),
         "blocking": blocking,
         "card_url": f"/api/v1/models/{model['id']}/card",
