@@ -28,6 +28,7 @@ from provenance.store.students import get_student
 from provenance.training.cost import state_cost
 from provenance.training.extras import require
 from provenance.training.files import check_files
+from provenance.training.permit import check_conditions
 from provenance.training.place import open_backend, read_need
 from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
 from provenance.training.recipe import RecipeConfig, format_config, parse_config, settle_config
@@ -296,6 +297,7 @@ def _register_model(
             return
         student = get_student(session, plan["student"]).predicate["facts"]
         release = get_release(session, plan["release"])
+        publishing = check_conditions(runtime, session, release, student)
     developer = student.get("developer")
     provider = developer.get("name") if isinstance(developer, Mapping) else None
     files = result["model_files"]
@@ -317,6 +319,7 @@ def _register_model(
         "parameters_count": result["parameters"],
         "files": files,
         "signature": signature,
+        "publishing": publishing,
     }
     subjects = [(file["path"], file["digest"]) for file in (*files, signature)]
     runtime.append("model", predicate, subjects=subjects)

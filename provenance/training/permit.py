@@ -14,9 +14,17 @@ from provenance.runtime import Runtime
 from provenance.store.log import find_content
 from provenance.store.recalls import load_held
 
+BLOCKING = frozenset({"unmet", "unknown"})
+
 
 def ask_for_model(
-    runtime: Runtime, session: Session, release: Mapping[str, Any], facts: Mapping[str, Any], action: str
+    runtime: Runtime,
+    session: Session,
+    release: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    action: str,
+    *,
+    remedies: bool = True,
 ) -> ReleaseDecision:
     """What today's policies, agreements and exceptions answer for a student with these facts; nothing is stored.
 
@@ -37,7 +45,21 @@ def ask_for_model(
         pack=runtime.pack,
         log_size=release["log_size"],
         recalls=load_held(session).classes_of(release["dataset"], [item[0] for item in trained_on]),
+        remedies=remedies,
     )
+
+
+def check_conditions(
+    runtime: Runtime, session: Session, release: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Whether a model could be published on the day of its registration, as that says it: verdict, and conditions that block.
+
+    It is what the samples bring. What base and earlier generations bring is asked with it when it is published.
+    """
+    answer = ask_for_model(runtime, session, release, facts, "publish", remedies=False).answer
+    names = ("type", "status", "document", "clause")
+    blocking = [{name: item[name] for name in names} for item in answer["conditions"] if item["status"] in BLOCKING]
+    return {"verdict": answer["verdict"], "blocking": blocking, "policy": answer["policy"]["digest"]}
 
 
 def list_trained(session: Session, release: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any], int, int]]:
