@@ -34,6 +34,7 @@ from provenance.store.log import (
     load_tile,
     read_entry,
 )
+from provenance.store.publications import list_publications
 from provenance.store.runs import list_phases
 from provenance.store.samples import get_dataset
 from provenance.store.tables import FactClass, Report, Run, SampleRow, StatementRow
@@ -247,6 +248,11 @@ class Collector:
             license=said["license"],
             conditions=said["conditions"],
             evidence=self.cite(row.index, f"model {said['id']}"),
+            published=[
+                (item["name"], self.cite(item["entry"], f"publication {item['id']}"))
+                for item in reversed(list_publications(self.session, said["id"]))
+                if item["entry"] < self.log_size
+            ],
         )
 
 

@@ -113,6 +113,7 @@ class ModelFacts:
     license: str | None
     conditions: Sequence[Mapping[str, Any]]
     evidence: Evidence
+    published: Sequence[tuple[str, Evidence]] = ()  # under which names it was given away
 
 
 @dataclass(frozen=True)
