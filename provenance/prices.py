@@ -79,17 +79,13 @@ def _refused(field: str, value: Any, expected: str) -> SettingsError:
 
 
 def price_run(prices: Prices | None, result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run cost: `{value, currency, note, table_digest}`; None without a table, value None where nothing has a price."""
+    """What a run cost: `{value, currency, note, table_digest}`; None without a table, value None where a price is missing."""
     if prices is None:
         return None
-    hour, seconds = prices.of_hour(result.get("device")), _amount(result.get("wall_seconds"))
+    seconds = _amount(result.get("wall_seconds"))
     count = _amount(result.get("processes")) if result.get("gpu_peak_bytes") else 1.0
     hours = None if seconds is None or count is None else seconds * count / 3600
-    return _add(
-        prices,
-        (hours, hour, "h", f"no price of an hour of {result.get('device') or 'a device that is not recorded'}"),
-        (_energy(result.get("energy_kwh")), prices.kwh, "kWh", "no price of energy"),
-    )
+    return _add(prices, result.get("device"), hours, _energy(result.get("energy_kwh")))
 
 
 def price_tokens(prices: Prices | None, speed: Mapping[str, Any], device: Any) -> dict[str, Any] | None:
@@ -99,11 +95,7 @@ def price_tokens(prices: Prices | None, speed: Mapping[str, Any], device: Any) -
         return None
     energy, tokens = _energy(speed.get("energy_kwh")), _amount(speed.get("n_tokens"))
     kwh = energy * MILLION / tokens if energy is not None and tokens else None
-    return _add(
-        prices,
-        (MILLION / rate / 3600, prices.of_hour(device), "h", f"no price of an hour of {device}"),
-        (kwh, prices.kwh, "kWh", "no price of energy"),
-    )
+    return _add(prices, device, MILLION / rate / 3600, kwh)
 
 
 def describe_cost(cost: Mapping[str, Any] | None) -> str | None:
@@ -114,17 +106,28 @@ def describe_cost(cost: Mapping[str, Any] | None) -> str | None:
     return f"{amount} ({cost['note']})"
 
 
-def _add(prices: Prices, *parts: tuple[float | None, float | None, str, str]) -> dict[str, Any]:
-    total, notes = None, []
-    for amount, price, unit, missing in parts:
-        if price is None:
-            notes.append(missing)
-        elif amount is None:
-            notes.append(f"{unit} not recorded")
+def _add(prices: Prices, device: Any, hours: float | None, kwh: float | None) -> dict[str, Any]:
+    """The sum of what the table prices. Where it prices hours, but not of this device, or a use was not recorded, there is none:
+    part of a cost would pass for the whole."""
+    parts: list[tuple[float | None, float | None, str]] = []
+    if prices.device_hour:
+        parts.append((hours, prices.of_hour(device), "h"))
+    if prices.kwh is not None:
+        parts.append((kwh, prices.kwh, "kWh"))
+    total: float | None = 0.0
+    notes = []
+    for amount, price, unit in parts:
+        if price is None or amount is None:
+            total = None
+            notes.append(f"{unit} not recorded" if price is not None else f"no price of an hour of {_name(device)}")
         else:
-            total = (total or 0.0) + amount * price
+            total = None if total is None else total + amount * price
             notes.append(f"{amount:.3g} {unit} at {price:g}")
     return {"value": total, "currency": prices.currency, "note": "; ".join(notes), "table_digest": prices.digest}
+
+
+def _name(device: Any) -> str:
+    return device if isinstance(device, str) and device else "a device that is not recorded"
 
 
 def _energy(said: Any) -> float | None:

@@ -14,6 +14,7 @@ from provenance.errors import SettingsError
 from provenance.prices import Prices, describe_cost, price_run, price_tokens, read_prices
 
 TABLE = Prices(currency="EUR", kwh=0.25, device_hour={"H100": 2.5, "H100 NVL": 4.0, "EPYC": 0.5})
+HOURS = Prices(currency="EUR", device_hour={"EPYC": 0.5})
 RUN: dict[str, Any] = {
     "device": "NVIDIA H100 80GB", "wall_seconds": 7200.0, "processes": 2, "gpu_peak_bytes": 9, "energy_kwh": {"value": 1.6},
 }  # fmt: skip
@@ -31,9 +32,24 @@ def test_hours_of_each_gpu_and_energy_add_up() -> None:
 
 
 def test_a_machine_is_paid_once_whatever_its_processes() -> None:
-    cost = price_run(TABLE, RUN | {"device": "AMD EPYC 9454", "gpu_peak_bytes": 0, "energy_kwh": None})
+    cost = price_run(HOURS, RUN | {"device": "AMD EPYC 9454", "gpu_peak_bytes": 0, "energy_kwh": None})
     assert cost is not None
-    assert (cost["value"], cost["note"]) == (1.0, "2 h at 0.5; kWh not recorded")
+    assert (cost["value"], cost["note"]) == (1.0, "2 h at 0.5")
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        ({"energy_kwh": None}, "4 h at 2.5; kWh not recorded"),
+        ({"wall_seconds": None}, "h not recorded; 1.6 kWh at 0.25"),
+        ({"device": "TPU"}, "no price of an hour of TPU; 1.6 kWh at 0.25"),
+        ({"device": None}, "no price of an hour of a device that is not recorded; 1.6 kWh at 0.25"),
+    ],
+)
+def test_part_of_a_cost_does_not_pass_for_the_whole(change: dict[str, Any], note: str) -> None:
+    cost = price_run(TABLE, RUN | change)
+    assert cost is not None
+    assert (cost["value"], cost["note"]) == (None, note)
 
 
 def test_the_longest_part_of_a_name_counts() -> None:
@@ -48,8 +64,8 @@ def test_what_has_no_price_is_not_guessed() -> None:
     bare = Prices(currency="USD", device_hour={"TPU": 1.0})
     cost = price_run(bare, RUN)
     assert cost is not None
-    assert (cost["value"], cost["note"]) == (None, "no price of an hour of NVIDIA H100 80GB; no price of energy")
-    assert describe_cost(cost) == "not stated (no price of an hour of NVIDIA H100 80GB; no price of energy)"
+    assert (cost["value"], cost["note"]) == (None, "no price of an hour of NVIDIA H100 80GB")
+    assert describe_cost(cost) == "not stated (no price of an hour of NVIDIA H100 80GB)"
     assert describe_cost(None) is None
 
 
