@@ -203,6 +203,7 @@ def open_runtime(settings: Settings, clock: Clock = utc_now) -> Runtime:
         SettingsError: the directory, the passphrase or the database cannot be used.
         LedgerForkError: the database is older than what was signed from it (a stale backup).
     """
+    _ = settings.price_table  # one that cannot be is refused before anything is opened
     prepare_data_dir(settings.data_dir)
     engine = make_engine(settings.resolved_database_url)
     with _locked(settings.data_dir / ".opening"):  # two that open a fresh directory must not both make its keys

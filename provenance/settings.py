@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from provenance.errors import FieldError, SettingsError
+from provenance.prices import Prices, read_prices
 
 MAX_WORKERS = 64
 
@@ -81,10 +83,22 @@ class Settings(BaseSettings):
     ray_python: str | None = Field(
         default=None, description="path, on the cluster's nodes, of a Python with the packages of `[train]`"
     )
+    prices: Path | None = Field(
+        default=None, description="YAML table of prices (per device hour, per kWh), by which the cost of runs is stated"
+    )
     publish_url: str | None = Field(
         default=None,
         description="where the log is published besides `log/` in the data directory: a path, `file:///…` or `s3://bucket/prefix`",
     )
+
+    @cached_property
+    def price_table(self) -> Prices | None:
+        """The user's prices, read once; None where no table is named.
+
+        Raises:
+            SettingsError: the table cannot be read, or holds what is no price.
+        """
+        return None if self.prices is None else read_prices(self.prices)
 
     @property
     def resolved_database_url(self) -> str:

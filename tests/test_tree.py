@@ -26,7 +26,7 @@ MAX_LINES = 350
 # A module may import what stands in its own line and in the lines above it.
 LAYERS = (
     {"errors"},
-    {"canonical", "resources", "settings"},
+    {"canonical", "prices", "resources", "settings"},
     {"attestation"},
     {"ledger", "store"},  # told apart below: the ledger's nouns know no database
     {"verify"},

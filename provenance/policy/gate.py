@@ -116,6 +116,7 @@ def decide_recorded(
     at: date,
     catalogue: Catalogue,
     pack: Pack,
+    remedies: bool = True,
 ) -> ReleaseDecision:
     """Decide over recorded classes with all that the log says of them: what lifts a rule, what they inherit below
     `log_size`, and what a recall holds back now.
@@ -134,6 +135,7 @@ def decide_recorded(
         log_size=log_size,
         recalls=find_held(session, dataset, digests, log_size, catalogue),
         inheritance=inherit_classes(session, dataset, digests, log_size, catalogue),
+        remedies=remedies,
     )
 
 

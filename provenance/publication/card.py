@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from provenance.prices import describe_cost
 from provenance.report.text import mark_plain
 
 HUB_LICENSES = frozenset(
@@ -185,7 +186,7 @@ def _training(said: Mapping[str, Any]) -> list[str]:
         ("Time", f"{done['wall_seconds']:,.0f} s" if done["wall_seconds"] is not None else NOT_RECORDED),
         ("Compute", f"{flops['value']:.3g} FLOP, estimated ({plain(flops.get('method'))})" if flops else NOT_RECORDED),
         ("Energy", _energy(energy)),
-        ("Cost", _cost(done["cost"])),
+        ("Cost", plain(describe_cost(done["cost"]) or NOT_STATED)),
         ("Samples in order", code(done["sample_ids_digest"])),
     ]
     return ["## Training", "", *_table(("", ""), rows, "")]
@@ -195,12 +196,6 @@ def _energy(energy: Mapping[str, Any]) -> str:
     if energy.get("value") is None:
         return NOT_RECORDED
     return f"{energy['value']:.3g} kWh, {plain(energy['method'])}: {plain(energy.get('note'))}"
-
-
-def _cost(cost: Mapping[str, Any] | None) -> str:
-    if not cost or cost.get("value") is None:
-        return NOT_STATED
-    return f"{cost['value']:.4g} {plain(cost['currency'])}: {plain(cost['note'])}"
 
 
 def _check() -> list[str]:

@@ -82,7 +82,7 @@ def _licence(said: Mapping[str, Any], text: str | None) -> str:
 
 def _notice(said: Mapping[str, Any]) -> str:
     asked = [f"- {_line(i['requirement'])} ({i['document']}, {i['clause']})" for i in said["conditions"]]
-    documents = [f"- {_line(i['title'])}, version {_line(i['version'])} ({i['id']})" for i in said["documents"]]
+    documents = [f"- {_line(i['title'])}{_version(i)} ({i['id']})" for i in said["documents"]]
     blocks = [
         [str(said["published_as"])],
         [_line(text) for text in said["notices"]],
@@ -93,6 +93,10 @@ def _notice(said: Mapping[str, Any]) -> str:
         ["This is what the record says. It is not legal advice."],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    return f", version {_line(document['version'])}" if document["version"] else ""
 
 
 def _line(value: Any) -> str:

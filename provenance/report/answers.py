@@ -80,6 +80,10 @@ def _training_facts(facts: ReleaseFacts) -> list[RecordedFact]:
     if facts.model is not None:
         text = f"The student is registered as model {facts.model.name}, weights {facts.model.weights_digest or 'not recorded'}."
         recorded.append(RecordedFact(text, [facts.model.evidence]))
+        recorded += [
+            RecordedFact(f"The model was published from this record as {name}.", [evidence])
+            for name, evidence in facts.model.published
+        ]
     return recorded or [RecordedFact("No training on this release is recorded.", [])]
 
 

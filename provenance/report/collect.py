@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from provenance.errors import NotFoundError
 from provenance.ledger.merkle import RightEdge, leaf_hash
 from provenance.ledger.tiles import TileHashes
+from provenance.prices import describe_cost
 from provenance.report.context import Evidence, LogState
 from provenance.report.facts import (
     ClauseFact,
@@ -33,6 +34,7 @@ from provenance.store.log import (
     load_tile,
     read_entry,
 )
+from provenance.store.publications import list_publications
 from provenance.store.runs import list_phases
 from provenance.store.samples import get_dataset
 from provenance.store.tables import FactClass, Report, Run, SampleRow, StatementRow
@@ -230,6 +232,7 @@ class Collector:
             energy_kwh=energy.get("value"),
             energy_method=energy.get("method"),
             evidence=[self.cite(row.index, f"run {run.id}, {row.predicate['phase']}") for row in rows],
+            cost=describe_cost(said.get("cost")),
         )
 
     def _find_model(self, run: Run | None) -> ModelFacts | None:
@@ -245,6 +248,11 @@ class Collector:
             license=said["license"],
             conditions=said["conditions"],
             evidence=self.cite(row.index, f"model {said['id']}"),
+            published=[
+                (item["name"], self.cite(item["entry"], f"publication {item['id']}"))
+                for item in reversed(list_publications(self.session, said["id"]))
+                if item["entry"] < self.log_size
+            ],
         )
 
 

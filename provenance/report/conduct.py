@@ -105,6 +105,7 @@ def fill_provider_status(facts: ReleaseFacts, thresholds: Sequence[Threshold]) -
     ]
     method = facts.run.flops_method or "method not recorded"
     note = f"Compute: {method}; error not recorded. Compute of the base model is not included."
+    note += f" Cost by the user's prices: {facts.run.cost or 'not stated'}."
     return Filled("recorded", rows, facts.run.evidence, note=note)
 
 

@@ -99,6 +99,7 @@ class RunFacts:
     energy_kwh: float | None
     energy_method: str | None
     evidence: Sequence[Evidence]
+    cost: str | None = None  # by the user's prices
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class ModelFacts:
     license: str | None
     conditions: Sequence[Mapping[str, Any]]
     evidence: Evidence
+    published: Sequence[tuple[str, Evidence]] = ()  # under which names it was given away
 
 
 @dataclass(frozen=True)

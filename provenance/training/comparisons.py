@@ -40,6 +40,7 @@ def fill_comparisons(metrics: Metrics, model: Mapping[str, Any] | None) -> list[
         *_against_teacher(metrics.get("against_teacher")),
         *_speed(metrics.get("speed")),
         *_size(metrics.get("teacher_size"), model),
+        *_cost(metrics.get("cost")),
     ]
 
 
@@ -84,6 +85,26 @@ def _size(teacher: Metrics | None, model: Mapping[str, Any] | None) -> list[Comp
         Comparison("Parameters", "", "lower", None, Measure(teacher["parameters"]), None, Measure(model["parameters_count"])),
         Comparison("Size on disk", "MiB", "lower", None, Measure(teacher["disk_bytes"] / 2**20), None, Measure(disk / 2**20)),
     ]  # fmt: skip
+
+
+def _cost(cost: Metrics | None) -> list[Comparison]:
+    """By the user's prices; a side without a price has no measure, and without a table there is no row."""
+    if cost is None:
+        return []
+    training, tokens = cost["training"], cost.get("per_million_tokens") or {}
+    teacher, student = (_priced(tokens.get(side)) for side in ("teacher", "student"))
+    rows = []
+    if student is not None:
+        unit = f"{training['currency']}; {tokens['student']['note']}; one request alone"
+        rows.append(Comparison("Cost of a million tokens", unit, "lower", None, teacher, None, student))
+    if (spent := _priced(training)) is not None:
+        unit = f"{training['currency']}; {training['note']}"
+        rows.append(Comparison("Training cost", unit, "lower", None, None, None, spent))
+    return rows
+
+
+def _priced(cost: Metrics | None) -> Measure | None:
+    return None if cost is None or cost["value"] is None else Measure(cost["value"])
 
 
 def _measure(of: Metrics | None, name: str) -> Measure | None:

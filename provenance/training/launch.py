@@ -25,8 +25,10 @@ from provenance.store.runs import list_phases
 from provenance.store.samples import count_classes
 from provenance.store.session import read_session
 from provenance.store.students import get_student
+from provenance.training.cost import state_cost
 from provenance.training.extras import require
 from provenance.training.files import check_files
+from provenance.training.permit import check_conditions
 from provenance.training.place import open_backend, read_need
 from provenance.training.plan import Plan, check_plan, code_digest, environment_digest, format_plan
 from provenance.training.recipe import RecipeConfig, format_config, parse_config, settle_config
@@ -264,7 +266,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     plan, last = phases[0].predicate, phases[-1].predicate
     if last["phase"] in {"end", "fail", "cancel"}:
         return last.get("model")
-    result = outcome["result"]
+    result = state_cost(runtime.settings.price_table, outcome["result"])
     model_id: str | None = f"mdl_{run_id.removeprefix('run_')}"
     if outcome["state"] == "finished":
         try:
@@ -275,7 +277,7 @@ def finish_run(runtime: Runtime, run_id: str, request: Mapping[str, Any], outcom
     model_id = model_id if phase == "end" else None
     said = {name: plan[name] for name in ("release", "student", "plan_digest", "base_model", "seed")}
     names = (
-        "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh",
+        "device", "isolation", "sample_ids_digest", "consumed", "steps", "tokens", "flops", "energy_kwh", "cost",
         "peak_memory_bytes", "wall_seconds", "metrics", "limits", "torch_version", "teacher_weights", "on_policy",
     )  # fmt: skip
     said |= {name: result[name] for name in names if name in result}
@@ -296,6 +298,7 @@ def _register_model(
             return
         student = get_student(session, plan["student"]).predicate["facts"]
         release = get_release(session, plan["release"])
+        publishing = check_conditions(runtime, session, release, student)
     developer = student.get("developer")
     provider = developer.get("name") if isinstance(developer, Mapping) else None
     files = result["model_files"]
@@ -317,6 +320,7 @@ def _register_model(
         "parameters_count": result["parameters"],
         "files": files,
         "signature": signature,
+        "publishing": publishing,
     }
     subjects = [(file["path"], file["digest"]) for file in (*files, signature)]
     runtime.append("model", predicate, subjects=subjects)

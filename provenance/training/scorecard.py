@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provenance.training.energy import EnergyMeter
 from provenance.training.evaluation import (
     Score,
     describe_limits,
@@ -79,6 +80,12 @@ def score_student(
     return metrics | {"limits": describe_limits(metrics)}
 
 
+def _measure_use(side: Loaded, prompt: Any) -> dict[str, Any]:
+    """Speed, and the energy that it took; prompt and first token are in it."""
+    meter = EnergyMeter()
+    return measure_speed(side.model, side.tokenizer, prompt, SPEED_TOKENS) | {"energy_kwh": meter.read()}
+
+
 def score_against_teacher(student: Loaded, held_out: HeldOut, folder: Path) -> dict[str, Any]:
     """What needs the teacher's weights."""
     rows, length = held_out.rows, held_out.max_length
@@ -90,9 +97,9 @@ def score_against_teacher(student: Loaded, held_out: HeldOut, folder: Path) -> d
         mapped = json.loads(held_out.token_map.read_text("utf-8"))
         report["against_teacher"] = summarise_comparison(compare_samples(student.model, teacher.model, encoded, mapped))
     sides = {"student": student, "teacher": teacher}
-    report["speed"] = {
-        name: measure_speed(side.model, side.tokenizer, rows[0]["prompt"], SPEED_TOKENS) for name, side in sides.items()
-    } | {"note": "one request alone, greedy, on the run's device"}
+    report["speed"] = {name: _measure_use(side, rows[0]["prompt"]) for name, side in sides.items()} | {
+        "note": "one request alone, greedy, on the run's device"
+    }
     prompts = [row["prompt"] for row in rows[: held_out.generations]]
     if prompts:
         texts = {

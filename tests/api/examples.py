@@ -28,7 +28,6 @@ from provenance.api.views.lifts import (
     Use,
 )
 from provenance.api.views.log import EntryPage, GrowthRow, Key, KindCount, LogPage, Signature, WitnessRow
-from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
 from provenance.api.views.overview import ErrorPage, FieldProblem, Hit, OverviewPage, SearchPage, Task, TeacherShare
 from provenance.api.views.policies import Pack, PoliciesPage, Rule
 from provenance.api.views.releases import Composition, Erased, Quarantined, ReleasePage, ReleasesPage
@@ -69,6 +68,7 @@ from tests.api.example_values import (
     hexadecimal,
 )
 from tests.api.lineage_examples import LINEAGE_EXAMPLES
+from tests.api.model_examples import MODEL_EXAMPLES
 from tests.api.recall_examples import RECALL_EXAMPLES, TAKEN
 from tests.api.time_examples import HISTORY, TIME_EXAMPLES
 
@@ -244,18 +244,6 @@ def witnessed_log_page() -> LogPage:
     )  # fmt: skip
 
 
-def model_page() -> ModelPage:
-    """A trained student."""
-    return ModelPage(
-        id="mod-acme-1b", provider="acme", name="acme-1b", kind="trained", revision=None, weights_digest=digest("weights"),
-        license="Apache-2.0", parameters_count=13_172_736, parents=[Link("huggingface/smollm2-135m-instruct", "/models/mod-smollm")],
-        children=[], run_id="run-7c1f", release="demo@1", conditions=CONDITIONS,
-        files=[File("model.safetensors", digest("weights"), 52_702_104), File("config.json", digest("config"), 812)],
-        evaluation=COMPARISONS, limits=LIMITS, entry_index=350, teacher_id="acme/acme-1b", samples=0,
-        publishing=parse_answer(ANSWER), publishing_asked_at="2026-11-24T10:02:30Z",
-    )  # fmt: skip
-
-
 def erasure_page() -> ErasurePage:
     """An erasure that is done, of more runs than a page shows."""
     return ErasurePage(
@@ -312,10 +300,6 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "runs-new": ("/runs", RunsPage([])),
     "run": ("/runs/run-7c1f", run_page("done", 600)),
     "run-live": ("/runs/run-7c1f", run_page("running", 312)),
-    "models": ("/models", ModelsPage([ModelRow("mod-acme-1b", "acme", "acme-1b", "trained", "Apache-2.0", 13_172_736, 0), ModelRow("mod-gpt", "openai", "gpt-4o", "hosted", None, None, 60)])),
-    "models-new": ("/models", ModelsPage([])),
-    "model": ("/models/mod-acme-1b", model_page()),
-    "model-unregistered": ("/models/openai/gpt-4o", replace(model_page(), kind="not registered", entry_index=None, publishing=None, publishing_asked_at=None)),
     "reports": ("/reports", ReportsPage(REPORT_ROWS)),
     "reports-new": ("/reports", ReportsPage([])),
     "report-guide": ("/reports/new", ReportGuidePage(KINDS, ["demo@1"], "demo@1", "provenance report build --subject demo@1", "curl -X POST /api/v1/reports")),
@@ -323,7 +307,7 @@ EXAMPLES: dict[str, tuple[str, Page]] = {
     "sources": ("/sources", SourcesPage([SourceRow("openai", "OpenAI", "US", 7, 5, 60), SourceRow("huggingface-smollm", "Hugging Face (SmolLM)", "US", 2, 2, 200), SourceRow("zhipu", "Zhipu AI", None, 4, 1, 0)])),
     "sources-new": ("/sources", SourcesPage([])),
     "source": ("/sources/openai", source_page()),
-    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES, **RECALL_EXAMPLES, **TIME_EXAMPLES,
+    **COLLECTION_EXAMPLES, **LINEAGE_EXAMPLES, **MODEL_EXAMPLES, **RECALL_EXAMPLES, **TIME_EXAMPLES,
     "policies": ("/policies", PoliciesPage(digest("policy"), [Pack("default", digest("pack"), [Rule("competing-model", "deny", "Outputs may not train a model that competes with their provider.", 'forbid (principal, action == Action::"train", resource)\nwhen { context.trains_competitor };'), Rule("open-licence", "permit", "A licence that puts no limit on outputs allows training.", "permit (principal, action, resource);")])], 41, 5, "pol_0badc0de", HISTORY)),
     "agreements": ("/agreements", AgreementsPage([AgreementRow("agr_7c1f", "active", "openai", ["acme-1b", "acme-*"], ["train", "release"], "2026-01-01", "2026-12-31"), AgreementRow("agr_9d20", "revoked", "zhipu", ["*"], ["train"], "2025-06-01", None)])),
     "agreements-new": ("/agreements", AgreementsPage([])),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from provenance.attestation.model_signature import SIGNATURE
+from provenance.publication.publish import find_file, publish_model
 from provenance.training.launch import model_folder
 from tests.finished import finish
 from tests.service import LocalService
@@ -79,3 +80,19 @@ def test_a_folder_that_others_signed_has_the_digest_that_we_compute(signed: Path
         return {"digest": statement["subject"][0]["digest"], "resources": statement["predicate"]["resources"]}
 
     assert read(theirs) == read(signed / SIGNATURE)
+
+
+def test_the_stock_verifier_accepts_a_published_folder_with_its_papers_and_refuses_another_card(
+    service: LocalService, signed: Path, tmp_path: Path
+) -> None:
+    said = publish_model(service.runtime, "mdl_external", actor="ann", name="Llama-external", texts={})
+    folder = tmp_path / "published"
+    for item in (*said["files"], said["signature"]):
+        target = folder / item["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(find_file(service.runtime, said, item["path"]), target)
+    assert {"README.md", "LICENSE", "NOTICE", "evidence.zip", SIGNATURE} <= {path.name for path in folder.iterdir()}
+    assert verify(folder, folder / SIGNATURE, signed / "model.pem") == (0, "Verification succeeded\n")
+    (folder / "README.md").write_text((folder / "README.md").read_text().replace("name-prefix", "nothing"))
+    code, text = verify(folder, folder / SIGNATURE, signed / "model.pem")
+    assert (code, "Hash mismatch" in text, "README.md" in text) == (1, True, True), text

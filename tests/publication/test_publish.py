@@ -247,3 +247,22 @@ def test_the_client_brings_it_into_a_folder_and_leaves_what_is_there(shop: Local
         fetch_publication(
             client, said | {"files": [{"path": "../up", "digest": "x", "size_bytes": 1}]}, target.parent / "new"
         )
+
+
+def test_a_report_says_under_which_names_the_model_went_out_and_what_came_later_is_not_in_it(
+    shop: LocalService,
+) -> None:
+    shop.capture(make_samples(apache=6, openai=0, llama=0, dataset="told"))
+    student = shop.declare(name="acme-told")
+    shop.release(student, "told", dataset="told")
+    finish(shop.runtime, "run_told", release="told@1", student=student)
+    publish(shop, "mdl_told", name="acme-first")
+    size = shop.log_size()
+    publish(shop, "mdl_told", name="acme-second")
+    told = {}
+    for at in (size, shop.log_size()):
+        done = shop.report("told@1", at=at)
+        assert done["state"] == "done"
+        told[at] = shop.client.get(f"/api/v1/reports/{done['id']}.html").text
+    assert all("was published from this record as acme-first" in text for text in told.values())
+    assert ["acme-second" in told[at] for at in sorted(told)] == [False, True]

@@ -97,6 +97,13 @@ def test_a_model_is_signed_by_the_key_for_models_and_registered_with_its_signatu
     assert model["signature"]["digest"] == sha256_digest(data)
 
 
+def test_a_registration_says_which_conditions_stand_against_publishing(service: LocalService) -> None:
+    assert finish(service.runtime, "run_conditions") == "mdl_conditions"
+    said = service.get("/api/v1/models/mdl_conditions")["publishing"]
+    unmet = {"type": "name-prefix", "status": "unmet", "document": "meta-llama-3.1", "clause": "1.b.i"}
+    assert said == {"verdict": "deny", "blocking": [unmet], "policy": service.runtime.pack.digest}
+
+
 @pytest.mark.parametrize("change", ["altered", "added", "removed", "linked"])
 def test_a_folder_that_is_not_what_the_run_reported_is_not_signed_and_the_run_has_failed(
     service: LocalService, change: str

@@ -36,11 +36,32 @@ class ModelsPage(Page):
 
 
 @dataclass(frozen=True)
+class Signature:
+    """The OpenSSF bundle over a model's folder, and the key that made it."""
+
+    digest: str
+    keyid: str
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One publication: under which name, by whom, and the entry that says so."""
+
+    id: str
+    name: str
+    verdict: str
+    actor: str
+    at: Time
+    entry_index: int
+
+
+@dataclass(frozen=True)
 class ModelPage(Page):
     """`/models/{id}`: where it comes from, what it carries on, what was measured.
 
     `conditions` are inherited by whoever trains on its outputs; `teacher_id` is how a sample names it as teacher.
-    `publishing` is what the policies answer today for the action `publish`, None where it was not trained here.
+    `publishing` is what policies and lineage answer today for the action `publish`, None where it was not trained here;
+    `blocking` says in words what stands against it, a recall or a withdrawal included.
     `terms_url` leads to its provider's terms where they are on record.
     `recall` is the recall that reached it and is in force.
     `entry_index` is None for a teacher that samples name and nobody registered.
@@ -73,3 +94,7 @@ class ModelPage(Page):
     publishing: Answer | None = None
     publishing_asked_at: Time | None = None
     recall: str | None = None
+    signature: Signature | None = None
+    card_url: str | None = None
+    blocking: Sequence[str] = ()
+    publications: Sequence[Publication] = ()

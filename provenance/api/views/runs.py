@@ -45,7 +45,10 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the run used. `flops_method` and `energy_method` say how it was computed: measured or estimated, and by what."""
+    """What the run used. `flops_method` and `energy_method` say how it was computed: measured or estimated, and by what.
+
+    `money` is the amount by the user's prices and how it adds up, None where there is no table.
+    """
 
     device: str | None
     isolation: str | None
@@ -55,6 +58,7 @@ class Cost:
     energy_kwh: float | None
     energy_method: str | None
     peak_memory_bytes: int | None = None
+    money: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,21 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from provenance.api.pages import Asked, PageDep, add_page
-from provenance.api.routes.pages.releases import list_classes
 from provenance.api.routes.pages.runs import name_release
 from provenance.api.views.common import File, Link
-from provenance.api.views.decisions import Answer, parse_answer, parse_conditions
-from provenance.api.views.models import ModelPage, ModelRow, ModelsPage
-from provenance.errors import NotFoundError
+from provenance.api.views.decisions import parse_answer, parse_conditions
+from provenance.api.views.models import ModelPage, ModelRow, ModelsPage, Publication, Signature
+from provenance.errors import DeniedError, NotFoundError
 from provenance.ledger.append import format_time
-from provenance.policy.gate import decide_recorded
-from provenance.policy.lifts import load_lifts
-from provenance.store.log import get_statement
+from provenance.publication.judge import judge_publication, list_blocking, refuse_taken
 from provenance.store.models import get_model, list_models
 from provenance.store.pages import list_children, list_slices
-from provenance.store.releases import get_release
+from provenance.store.publications import list_publications
 from provenance.store.runs import get_run
 from provenance.training.comparisons import fill_comparisons
 
 router = APIRouter()
 UNREGISTERED = "not registered"
-RELEASED = frozenset({"allow", "allow-with-conditions"})
 
 
 @add_page(router, "/models", "json", "csv")
@@ -81,35 +77,39 @@ def fill_model(asked: Asked, model: Mapping[str, Any], samples: Mapping[str, int
         teacher_id=name,
         samples=samples.get(name, 0),
         terms_url=_terms_url(asked, model["provider"]),
-        publishing=ask_publishing(asked, release, run) if release and run else None,
-        publishing_asked_at=format_time(asked.runtime.clock()) if release and run else None,
+        signature=_fill_signature(model.get("signature")),
+        publications=_fill_publications(asked, model["id"]),
+        **(_fill_publishing(asked, model) if release and run else {}),
         recall=model["recall"],
     )
 
 
-def ask_publishing(asked: Asked, release_id: str, run: Mapping[str, Any]) -> Answer:
-    """What the policies answer today for publishing a student that was trained on a release: nothing is stored."""
-    release = get_release(asked.session, release_id)
-    student = get_statement(asked.session, "student", run["student"]).predicate["facts"]
-    trained_on = [
-        (item["fact_class"], item["facts"], item["samples"], item["tokens"])
-        for item in list_classes(asked, release)
-        if item["answer"]["verdict"] in RELEASED
+def _fill_publishing(asked: Asked, model: Mapping[str, Any]) -> dict[str, Any]:
+    """What today's policies and the model's lineage answer for publishing it: nothing is stored."""
+    judged = judge_publication(asked.runtime, asked.session, model)
+    blocking, answer = [] if judged.permits else list_blocking(judged.answer), judged.answer
+    try:
+        refuse_taken(asked.session, model)
+    except DeniedError as exc:
+        blocking, answer = [exc.detail, *blocking], {**answer, "verdict": "deny"}
+    return {
+        "publishing": parse_answer(answer),
+        "publishing_asked_at": format_time(asked.runtime.clock()),
+        "blocking": blocking,
+        "card_url": f"/api/v1/models/{model['id']}/card",
+    }
+
+
+def _fill_publications(asked: Asked, model_id: str) -> list[Publication]:
+    names = ("id", "name", "verdict", "actor", "at")
+    return [
+        Publication(**{name: item[name] for name in names}, entry_index=item["entry"])
+        for item in list_publications(asked.session, model_id)
     ]
-    today = asked.runtime.clock().date()
-    decided = decide_recorded(
-        asked.session,
-        trained_on,
-        student,
-        "publish",
-        dataset=release["dataset"],
-        log_size=release["log_size"],
-        held=load_lifts(asked.session, today),
-        at=today,
-        catalogue=asked.runtime.catalogue,
-        pack=asked.runtime.pack,
-    )
-    return parse_answer(decided.answer)
+
+
+def _fill_signature(said: Mapping[str, Any] | None) -> Signature | None:
+    return None if said is None else Signature(said["digest"], said["keyid"])
 
 
 def _terms_url(asked: Asked, provider: str) -> str | None:

@@ -11,6 +11,7 @@ from provenance.api.pages import Asked, PageDep, add_page
 from provenance.api.views.common import Link
 from provenance.api.views.runs import Cost, LossPoint, RunPage, RunRow, RunsPage
 from provenance.errors import NotFoundError
+from provenance.prices import describe_cost
 from provenance.store.models import get_model
 from provenance.store.pages import name_students
 from provenance.store.releases import get_release
@@ -175,6 +176,7 @@ def _fill_cost(said: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
         energy_kwh=energy.get("value"),
         energy_method=f"{method}: {energy['note']}" if method and energy.get("note") else method,
         peak_memory_bytes=said.get("peak_memory_bytes"),
+        money=describe_cost(said.get("cost")),
     )
 
 
