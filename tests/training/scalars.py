@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]  # it brings no types
 
 
 def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:

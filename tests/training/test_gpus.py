@@ -26,21 +26,21 @@ class FakeNvml:
     def nvmlInit(self) -> None:  # noqa: N802  # NVML's name
         pass
 
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802  # NVML's name
         return 2
 
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802  # NVML's name
         if index > 1:
             raise FakeNvmlError
         return index
 
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802  # NVML's name
         return self.UUIDS.index(uuid)
 
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:  # noqa: N802  # NVML's name
         return SimpleNamespace(used=(handle + 1) * GIB, total=80 * GIB)
 
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:  # noqa: N802  # NVML's name
         if handle == 1:
             raise FakeNvmlError
         return SimpleNamespace(gpu=87, memory=12)
@@ -74,7 +74,7 @@ def test_the_gpus_in_sight_are_read(
 
 def test_without_a_driver_or_the_package_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoDriver(FakeNvml):
-        def nvmlInit(self) -> None:  # noqa: N802
+        def nvmlInit(self) -> None:  # noqa: N802  # NVML's name
             raise FakeNvmlError
 
     for module in (NoDriver(), None):  # None in its place makes the import fail
