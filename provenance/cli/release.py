@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from provenance.cli.connect import open_client
+from provenance.cli.follow import describe_step
 from provenance.cli.output import JsonOption, print_fields, print_json, print_line, print_table, say, show_progress
 from provenance.cli.student import declared
 from provenance.errors import DeniedError, ProvenanceError
@@ -172,10 +173,14 @@ def read_progress(said: Mapping[str, Any]) -> tuple[str | None, int, int | None]
         return f"waits for {said['waits_for']}", 0, None
     if isinstance(said.get("step"), Mapping):  # the newest event of a training
         said = said["step"]
-    step, done, total = said.get("step"), said.get("done"), said.get("total") or said.get("total_steps")
+    step, done, total = (
+        said.get("step", said.get("steps")),
+        said.get("done"),
+        said.get("total") or said.get("total_steps"),
+    )
     if isinstance(step, str):
         return step, done if isinstance(done, int) else 0, total if isinstance(total, int) else None
-    label = said.get("phase") or said.get("event")
+    label = describe_step(said) if said.get("event") == "step" else said.get("phase") or said.get("event")
     return label, step if isinstance(step, int) else 0, total if isinstance(total, int) else None
 
 

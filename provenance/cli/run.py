@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 
 from provenance.cli.connect import open_client
+from provenance.cli.follow import follow_events
 from provenance.cli.output import JsonOption, print_json, print_line, print_table
 from provenance.cli.release import error_of_job, wait_for
 from provenance.cli.train import print_run
@@ -46,12 +47,13 @@ def logs(identifier: RunArgument, as_json: JsonOption = False) -> None:
     with open_client() as client, client.download(f"/api/v1/runs/{identifier}/events") as chunks:
         from provenance.client.events import iterate_events
 
-        for event in iterate_events(chunks):
-            if as_json:
-                sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
-                sys.stdout.flush()
-            else:
-                print_line(_format(event))
+        events = iterate_events(chunks)
+        if not as_json:
+            follow_events(events)
+            return
+        for event in events:
+            sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
+            sys.stdout.flush()
 
 
 @app.command("cancel")
@@ -83,9 +85,3 @@ def resume(
         print_run(run)
     if run is not None and run["state"] != "done":
         raise error_of_job("run", run)
-
-
-def _format(event: dict[str, Any]) -> str:
-    rest = {name: value for name, value in event.items() if name not in {"event", "type", "at", "time"}}
-    head = " ".join(str(event[name]) for name in ("at", "time", "event", "type") if event.get(name))
-    return f"{head} {' '.join(f'{name}={value}' for name, value in rest.items())}".strip()

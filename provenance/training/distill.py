@@ -55,6 +55,7 @@ from provenance.training.prepare import (
 from provenance.training.recipe import WHITE_BOX, parse_config, settle_config
 from provenance.training.released import read_rows, verify_release
 from provenance.training.rounds import Answer, Round, RoundStopError, submit_round
+from provenance.training.scalars import FOLDER, ScalarLog
 from provenance.training.student import TOKEN_MAP
 
 
@@ -130,6 +131,7 @@ def distill(run: Run) -> None:
     spent = float(checkpoint.notes["seconds"]) - float(os.environ.get(SECONDS_BEFORE, "0")) if checkpoint else 0.0
     watch = Watch(run.events, Consumed(), run.output / CANCEL, run.started + plan.deadline_seconds - spent)
     watch.use = partial(describe_use, run)
+    watch.scalars = ScalarLog(run.output / FOLDER, checkpoint.step if checkpoint else 0) if is_first() else None
     trainer = make_trainer(run, Loaded(model, tokenizer), train_rows, arguments, watch)
     try:
         train(trainer, watch, checkpoint)

@@ -26,7 +26,7 @@ from provenance.store.samples import count_classes
 from provenance.store.session import read_session
 from provenance.store.students import get_student
 from provenance.training.cost import state_cost
-from provenance.training.extras import require
+from provenance.training.extras import check_reporters, require
 from provenance.training.files import check_files
 from provenance.training.permit import check_conditions
 from provenance.training.place import open_backend, read_need
@@ -70,6 +70,7 @@ def examine(runtime: Runtime, request: Mapping[str, Any]) -> tuple[dict[str, Any
     """The release, and the teacher whose weights a white-box recipe may use."""
     require()
     config = settle_config(request["recipe"], parse_config(request.get("config")))
+    check_reporters(config.report_to, request.get("backend", "local"))
     if config.on_policy is not None and request.get("backend", "local") != "local":
         expected = "local for recipe on-policy: the service records each round from the run's own folder"
         raise MalformedError(f"backend: expected {expected}", FieldError("backend", request["backend"], expected))

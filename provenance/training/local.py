@@ -86,6 +86,11 @@ def build_environment(plan: Plan, gpus: Sequence[str] | None = None) -> dict[str
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
         "GLOO_SOCKET_IFNAME": "lo",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # CUDA numbers the GPUs as the driver, our slots and our events do
+        # Trackers write into the run's folder: there is no network inside, and a person says later what may leave.
+        "WANDB_MODE": "offline",
+        "WANDB_DIR": str(output),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{output}/mlflow.db",
         "PYTHONPATH": str(PACKAGE_ROOT),
         "PYTHONHASHSEED": str(plan.seed),
         "PYTHONDONTWRITEBYTECODE": "1",

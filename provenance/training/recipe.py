@@ -18,6 +18,7 @@ from provenance.errors import FieldError, MalformedError
 RECIPES: Final = ("sft", "kd", "on-policy")
 WHITE_BOX: Final = frozenset({"kd", "on-policy"})
 """Recipes that use the teacher's own weights in training: a permission of its own."""
+REPORTERS: Final = ("mlflow", "wandb")
 DIVERGENCES: Final = ("forward-kl", "reverse-kl", "jsd")
 
 
@@ -60,7 +61,10 @@ class OnPolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecipeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One run's settings; the defaults are the demo's, sized for 2 CPU cores."""
+    """One run's settings; the defaults are the demo's, sized for 2 CPU cores.
+
+    `report_to` names trackers that the trainer writes its numbers for as well, offline, into the run's own folder.
+    """
 
     student: str = "cut"
     layers: int | list[int] = 6
@@ -83,6 +87,7 @@ class RecipeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_policy: OnPolicyConfig | None = None
     test_samples: int = 32
     sample_generations: int = 3
+    report_to: tuple[str, ...] = ()
 
 
 _RANGES: Final[dict[str, tuple[float, float]]] = {
@@ -240,6 +245,8 @@ def _out_of_range(config: RecipeConfig) -> list[FieldError]:
         )
     if config.teacher is not None and config.teacher.divergence not in DIVERGENCES:
         errors.append(FieldError("teacher.divergence", config.teacher.divergence, f"one of {', '.join(DIVERGENCES)}"))
+    if not set(config.report_to) <= set(REPORTERS) or len(set(config.report_to)) != len(config.report_to):
+        errors.append(FieldError("report_to", list(config.report_to), f"each at most once of {', '.join(REPORTERS)}"))
     layers = config.layers if isinstance(config.layers, list) else [config.layers]
     lowest = 0 if isinstance(config.layers, list) else 1
     if not layers or any(layer < lowest for layer in layers) or sorted(set(layers)) != layers:

@@ -21,8 +21,12 @@ from trl.trainer.sft_trainer import SFTTrainer
 from provenance.training.checkpoint import Checkpoint, seal_checkpoint
 from provenance.training.consumed import Consumed, Recording, RecordingCollator
 from provenance.training.events import EventLog
+from provenance.training.gpus import read_gpus
 from provenance.training.recipe import RecipeConfig
+from provenance.training.scalars import ScalarLog
 from provenance.training.scorecard import Loaded
+
+MEASURED = ("memory_used_bytes", "utilisation")
 
 
 class ReleasedTrainer(SFTTrainer):
@@ -47,6 +51,7 @@ class Watch(TrainerCallback):
     deadline: float
     seconds_before: float = 0.0
     use: Callable[[], Mapping[str, Any]] = dict
+    scalars: ScalarLog | None = None
     start: float = field(default_factory=time.monotonic)
     first_step: int = 0
     first_batch: int = 0
@@ -85,18 +90,27 @@ class Watch(TrainerCallback):
         done = state.global_step - self.first_step
         elapsed = max(1e-9, time.monotonic() - self.start)
         tokens = sum(self.consumed.tokens[self.first_batch : self.consumed.trained]) * args.world_size
-        parts = {name: round(float(logs[name]), 5) for name in ("divergence", "cross_entropy") if name in logs}
-        self.events.write(
-            "step",
-            step=state.global_step,
-            total=state.max_steps,
-            loss=round(float(logs["loss"]), 5),
-            lr=logs.get("learning_rate"),
-            tokens_per_second=round(tokens / elapsed, 1),
-            eta_seconds=round(elapsed / max(1, done) * (state.max_steps - state.global_step), 1),
-            elapsed_seconds=round(self.seconds_before + elapsed, 1),
-            **parts,
-        )
+        numbers = {
+            "loss": round(float(logs["loss"]), 5),
+            "lr": logs.get("learning_rate"),
+            "tokens_per_second": round(tokens / elapsed, 1),
+            "eta_seconds": round(elapsed / max(1, done) * (state.max_steps - state.global_step), 1),
+            "elapsed_seconds": round(self.seconds_before + elapsed, 1),
+            **{name: round(float(logs[name]), 5) for name in ("divergence", "cross_entropy") if name in logs},
+        }
+        self._tell(state, numbers)
+
+    def _tell(self, state: TrainerState, numbers: Mapping[str, Any]) -> None:
+        """The same numbers as an event and as scalars, with what the GPUs say."""
+        if not state.is_world_process_zero:
+            return
+        gpus = read_gpus()
+        said = {"gpus": gpus} if gpus else {}
+        self.events.write("step", step=state.global_step, total=state.max_steps, **numbers, **said)
+        if self.scalars is not None:
+            measured = {f"gpu{item['gpu']}/{name}": item[name] for item in gpus for name in MEASURED if name in item}
+            plain = {f"train/{name}": value for name, value in numbers.items() if value is not None}
+            self.scalars.write(state.global_step, plain | measured)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002  # the callback's signature
         """Mark the checkpoint as whole, with what a resumed run must know."""
@@ -133,7 +147,7 @@ def build_arguments(config: RecipeConfig, output_dir: Path, seed: int, *, cuda: 
         dataloader_pin_memory=cuda,
         dataloader_num_workers=0,
         disable_tqdm=True,
-        report_to=[],
+        report_to=list(config.report_to),
         eos_token=None,
     )
 

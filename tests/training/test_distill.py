@@ -18,6 +18,7 @@ from provenance.training import local
 from provenance.training.checkpoint import find_checkpoint, seal_checkpoint
 from provenance.training.files import check_files, digest_files, find_pickles, list_files
 from tests.training.processes import events, finish, kill_at_step, run, wait
+from tests.training.scalars import read_scalars
 
 pytestmark = pytest.mark.training
 
@@ -64,6 +65,10 @@ def _check_result(result: Any, output: Path) -> None:
     steps = [event for event in events(output) if event["event"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 9))
     assert steps[-1]["tokens_per_second"] > 0
+    scalars = read_scalars(output / "tensorboard")
+    for name in ("loss", "lr", "tokens_per_second", "eta_seconds"):
+        told = [value for _, value in scalars[f"train/{name}"]]
+        assert told == pytest.approx([event[name] for event in steps], rel=1e-5)
     assert events(output)[-1]["event"] == "finished"
 
 
@@ -209,3 +214,15 @@ def test_two_processes_consume_every_sample_once_and_write_one_result(
     assert status.result["processes"] == 2
     assert status.result["consumed"] == {"samples": 24, "distinct": 24, "released": 24, "equals_release": True}
     assert [event["event"] for event in events(output)].count("started") == 1
+
+
+@pytest.mark.parametrize(("tracker", "left"), [("wandb", "wandb/offline-run-*/run-*.wandb"), ("mlflow", "mlflow.db")])
+def test_a_tracker_is_written_for_inside_the_sandbox_and_offline(
+    make_plan: Callable[..., Path], tmp_path: Path, tracker: str, left: str
+) -> None:
+    pytest.importorskip(tracker, reason=f"pip install {tracker}")
+    config = {"report_to": [tracker], "max_steps": 4, "sample_generations": 0}
+    output = tmp_path / "run"
+    finish(make_plan(config=config, teacher_dir=None), output)
+    (path,) = output.glob(left)
+    assert b"train/loss" in path.read_bytes() or b"loss" in path.read_bytes()

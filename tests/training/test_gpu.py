@@ -58,7 +58,11 @@ def test_a_run_on_each_number_of_gpus_uses_bf16_and_its_loss_falls(
 ) -> None:
     import torch
 
-    result = finish(make_folder(f"on{gpus}", gpus), LocalBackend(tmp_path / "slots"), gpus)
+    folder = make_folder(f"on{gpus}", gpus)
+    result = finish(folder, LocalBackend(tmp_path / "slots"), gpus)
+    said = [event["gpus"] for event in supervise.read_events(folder / "out") if event["event"] == "step"]
+    assert {len(each) for each in said} == {gpus}
+    assert all(0 < gpu["memory_used_bytes"] <= gpu["memory_total_bytes"] for each in said for gpu in each)
     assert (result["dtype"], result["processes"]) == ("bfloat16", gpus)
     assert result["device"] == f"cuda: {', '.join([torch.cuda.get_device_name(0)] * gpus)}"
     assert result["gpu_peak_bytes"] > 0

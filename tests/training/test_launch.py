@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.finished import METRICS, ask, finish, write_model
 from tests.service import LocalService
 
 pytest.importorskip("trl")
+SCRATCH = {"student": "scratch"}
 
 
 def phases(opened: LocalService, run_id: str) -> list[str]:
@@ -198,6 +200,19 @@ def test_without_the_training_packages_a_launch_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UnavailableError, match="pip install"):
         check_launch(service.runtime, ask())
+
+
+def test_a_tracker_that_cannot_be_written_for_is_an_error_at_once(
+    service: LocalService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    installed = {"wandb": True, "mlflow": False}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: find("json") if installed.get(name, True) else None)
+    check_launch(service.runtime, ask(config=SCRATCH | {"report_to": ["wandb"]}))
+    for changes in ({}, {"backend": "ray", "config": SCRATCH | {"report_to": ["wandb"]}}):
+        with pytest.raises(MalformedError) as caught:
+            check_launch(service.runtime, ask(config=SCRATCH | {"report_to": ["wandb", "mlflow"]}) | changes)
+        assert caught.value.errors[0].field == "report_to"
 
 
 def test_a_model_of_this_machine_lies_under_its_own_name(service: LocalService) -> None:

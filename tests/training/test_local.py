@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from provenance.errors import MalformedError
 from provenance.training import local
 from provenance.training.backend import Status
+from provenance.training.plan import parse_plan
 
 
 @pytest.fixture
@@ -75,3 +76,15 @@ def test_an_output_that_cannot_be_made_is_a_clear_error(tmp_path: Path, release:
 def test_a_number_that_no_process_has_has_no_start_time() -> None:
     assert local._start_time(os.getpid()) is not None
     assert local._start_time(2**22 + 1) is None
+
+
+def test_trackers_write_into_the_run_s_own_folder_and_nowhere_else(
+    make_plan: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.setenv(name, "https://elsewhere.example")
+    environment = local.build_environment(parse_plan(make_plan().read_bytes()))
+    output = str((tmp_path / "run").resolve())
+    assert (environment["WANDB_MODE"], environment["WANDB_DIR"]) == ("offline", output)
+    assert environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{output}/mlflow.db"
+    assert "elsewhere" not in str(environment)

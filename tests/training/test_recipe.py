@@ -22,7 +22,9 @@ def test_no_settings_are_the_defaults() -> None:
 
 
 def test_a_written_configuration_reads_back_the_same() -> None:
-    config = parse_config({"layers": [0, 3, 5], "epochs": 2, "lora": {"rank": 4, "target_modules": ["q_proj"]}})
+    config = parse_config(
+        {"layers": [0, 3, 5], "epochs": 2, "lora": {"rank": 4, "target_modules": ["q_proj"]}, "report_to": ["wandb"]}
+    )
     assert parse_config(format_config(config)) == config
     assert config.layers == [0, 3, 5]
     assert config.epochs == 2.0
@@ -34,6 +36,9 @@ def test_a_written_configuration_reads_back_the_same() -> None:
         ("learnig_rate", {"learnig_rate": 1e-3}),
         ("lora.rang", {"lora": {"rang": 4}}),
         ("batch_size", {"batch_size": "8"}),
+        ("report_to", {"report_to": ["tensorflow"]}),
+        ("report_to", {"report_to": ["wandb", "wandb"]}),
+        ("report_to", {"report_to": "wandb"}),
         ("batch_size", {"batch_size": 0}),
         ("batch_size", {"batch_size": True}),
         ("learning_rate", {"learning_rate": 2.0}),
