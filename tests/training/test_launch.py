@@ -21,11 +21,10 @@ from provenance.training.launch import (
     start_phase,
 )
 from provenance.training.plan import parse_plan
-from tests.finished import METRICS, ask, finish, write_model
+from tests.finished import METRICS, SCRATCH, ask, finish, write_model
 from tests.service import LocalService
 
 pytest.importorskip("trl")
-SCRATCH = {"student": "scratch"}
 
 
 def phases(opened: LocalService, run_id: str) -> list[str]:
