@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import decisions, gate, growth, http, ingest, ledger, lineage, recall, singles
+from benchmarks import decisions, gate, growth, http, ingest, ledger, lineage, recall, releases, singles
 from benchmarks.measure import Options, Result
 from benchmarks.table import print_section
 
@@ -26,6 +26,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Options, Path], Iterator[Result]]]] = {
     "growth": ("The log as it grows", growth.run),
     "lineage": ("The lineage of ten thousand models", lineage.run),
     "recall": ("A recall over ten thousand models", recall.run),
+    "releases": ("Releases with a class held back", releases.run),
     "http": ("Decisions over HTTP", http.run),
     "ingest": ("Durable append over HTTP", ingest.run),
 }

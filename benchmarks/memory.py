@@ -30,15 +30,15 @@ def main(url: str, log_size: int) -> None:
     from provenance.terms.catalogue import load_catalogue
 
     catalogue, pack, engine = load_catalogue(), load_pack(), make_engine(url)
-    before = _peak()
+    before = peak_mb()
     with read_session(engine) as session:
         question = Question(NAME, {}, "stu_bench", STUDENT, DIGEST, "train", log_size)
         ask_gate(session, question, catalogue=catalogue, pack=pack, now=NOW).content()
     engine.dispose()
-    print(json.dumps({"rest_mb": before, "peak_mb": _peak()}))
+    print(json.dumps({"rest_mb": before, "peak_mb": peak_mb()}))
 
 
-def _peak() -> float:
+def peak_mb() -> float:
     """Megabytes. Linux hands `ru_maxrss` on from the process that started this one, so its own mark is read there."""
     if STATUS.exists():
         marks = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())

@@ -17,7 +17,6 @@ from provenance.canonical import parse_digest, sha256_digest
 from provenance.errors import ConflictError, FieldError, NotFoundError
 from provenance.ledger.append import format_time
 from provenance.ledger.durable import sync_folder
-from provenance.ledger.multiproof import make_ranges
 from provenance.ledger.publish import write_file
 from provenance.policy.gate import RELEASABLE, Question, ask_gate, decision_predicate
 from provenance.release.croissant import CROISSANT, format_croissant
@@ -115,9 +114,9 @@ def freeze(runtime: Runtime, request: Mapping[str, Any], decision: Mapping[str, 
         student = get_student(session, decision["student"]["id"]).predicate
         teachers = _teachers(counts, allowed, answer)
         log_proof = None
-        if frozen.indices:
-            prover = runtime.prover(session, newest=max(frozen.indices))
-            log_proof = prover.multi_proof_text(make_ranges(frozen.indices))
+        if ranges := frozen.ranges:
+            prover = runtime.prover(session, newest=ranges[-1][-1])
+            log_proof = prover.multi_proof_text(ranges)
     manifest = _make_manifest(request, decision, student, frozen, _carried(answer))
     if asking := _asking(answer):
         manifest["approval"] = {"requested_by": request.get("requested_by"), "rules": asking}
@@ -141,7 +140,7 @@ def _make_manifest(
     frozen: Frozen,
     conditions: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    selected, released = decision["counts"]["samples"], len(frozen.indices)
+    selected, released = decision["counts"]["samples"], frozen.rows
     return {
         "format": FORMAT,
         "id": request["id"],

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from sqlmodel import Session
 
 from provenance.attestation.envelope import parse_entry
-from provenance.canonical import canonical_bytes, sha256_digest
-from provenance.ledger.merkle import leaf_hash, tree_root
+from provenance.canonical import canonical_bytes
+from provenance.ledger.merkle import RightEdge, leaf_hash
 from provenance.store.log import load_contents, load_entries
 from provenance.store.recalls import load_held
 from provenance.store.samples import iterate_samples
@@ -48,26 +48,48 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass
 class Frozen:
-    """What was written: files with digests, rows a split, and the commitments over all rows."""
+    """What was written: files with digests, rows a split, and the commitments over all rows, kept as they grow: of a million
+    samples in a row stay one run and twenty hashes."""
 
-    files: list[dict[str, Any]] = field(default_factory=list)
-    splits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
-    leaves: list[bytes] = field(default_factory=list)
-    indices: list[int] = field(default_factory=list)
-    erased: int = 0
-    recalled: int = 0
+    def __init__(self) -> None:
+        self.files: list[dict[str, Any]] = []
+        self.splits = dict.fromkeys(SPLITS, 0)
+        self.rows = self.erased = self.recalled = 0
+        self._edge = RightEdge()
+        self._firsts, self._ends = array("q"), array("q")  # of each run of neighbours
+        self._indices = hashlib.sha256(b"[")
+
+    def add(self, indices: Sequence[int], leaves: Sequence[bytes]) -> None:
+        """Take up rows, in the order of the log."""
+        if not indices:
+            return
+        self._indices.update((b"," if self.rows else b"") + ",".join(map(str, indices)).encode())
+        self._edge.extend(leaves)
+        self.rows += len(indices)
+        for index in indices:
+            if self._ends and self._ends[-1] == index:
+                self._ends[-1] = index + 1
+            else:
+                self._firsts.append(index)
+                self._ends.append(index + 1)
+
+    @property
+    def ranges(self) -> tuple[range, ...]:
+        """The entry indices of all rows, as runs of neighbours."""
+        return tuple(map(range, self._firsts, self._ends))
 
     @property
     def leaves_root(self) -> str:
         """RFC 9162 tree hash over the leaves of all rows, in log order."""
-        return f"sha256:{tree_root(self.leaves).hex()}"
+        return f"sha256:{self._edge.root().hex()}"
 
     @property
     def index_set_digest(self) -> str:
         """Digest of the canonical list of all entry indices: neither more nor less."""
-        return sha256_digest(canonical_bytes(self.indices))
+        whole = self._indices.copy()
+        whole.update(b"]")
+        return f"sha256:{whole.hexdigest()}"
 
 
 def choose_split(prompt: Any) -> str:
@@ -94,6 +116,7 @@ def freeze_samples(
     for group in _groups(iterate_samples(session, dataset, list(verdicts), log_size)):
         indices = [row.index for row in group]
         contents, entries = load_contents(session, indices), load_entries(session, indices)
+        taken: dict[int, bytes] = {}
         for row in group:
             words = contents[row.index]
             if words is None:
@@ -103,12 +126,12 @@ def freeze_samples(
                 frozen.recalled += 1
                 continue
             entry = entries[row.index]
-            frozen.leaves.append(leaf_hash(entry))
-            frozen.indices.append(row.index)
+            taken[row.index] = leaf_hash(entry)
             split = choose_split(words["prompt"])
             frozen.splits[split] += 1
             shards[split].add(_release_row(row.index, entry, words, verdicts[row.fact_class_id]))
-        progress(len(frozen.indices))
+        frozen.add(list(taken), list(taken.values()))
+        progress(frozen.rows)
     for split in SPLITS:
         frozen.files.extend(shards[split].close())
     return frozen

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provenance.canonical import canonical_bytes, sha256_digest
+from provenance.ledger.merkle import leaf_hash, tree_root
+from provenance.ledger.multiproof import make_ranges
 from provenance.release import freeze
-from provenance.release.freeze import TEST_PERCENT, choose_split, freeze_samples
+from provenance.release.freeze import TEST_PERCENT, Frozen, choose_split, freeze_samples
 from provenance.store.samples import count_classes
 from provenance.store.session import read_session
 from tests.service import LocalService
@@ -50,8 +54,13 @@ def test_many_samples_make_many_shards_in_log_order(
         frozen = freeze_samples(
             session, tmp_path, dataset="mixed", verdicts=classes, log_size=size, progress=seen.append
         )
-    assert len(frozen.indices) == sum(frozen.splits.values()) == sum(file["rows"] for file in frozen.files) == 100
-    assert frozen.indices == sorted(frozen.indices)
+    assert (
+        frozen.rows
+        == sum(map(len, frozen.ranges))
+        == sum(frozen.splits.values())
+        == sum(file["rows"] for file in frozen.files)
+        == 100
+    )
     assert seen == sorted(seen)
     assert seen[-1] == 100
     assert len([file for file in frozen.files if file["path"].startswith("data/train-")]) > 2
@@ -65,4 +74,41 @@ def test_nothing_behind_the_log_size_and_of_no_other_class_is_taken(service: Loc
         frozen = freeze_samples(
             session, tmp_path, dataset="mixed", verdicts={gpt.id: "allow"}, log_size=entry, progress=lambda _: None
         )
-    assert frozen.indices == [entry - 5, entry - 4, entry - 3, entry - 2, entry - 1]
+    assert frozen.ranges == (range(entry - 5, entry),)
+
+
+@given(st.lists(st.sets(st.integers(0, 400), max_size=30), max_size=8))
+def test_the_commitments_grow_to_those_of_the_whole_set(groups: list[set[int]]) -> None:
+    whole = sorted(set().union(*groups))
+    leaves = {index: leaf_hash(str(index).encode()) for index in whole}
+    frozen, step = Frozen(), max(1, len(whole) // 4)
+    for start in range(0, len(whole), step):
+        part = whole[start : start + step]
+        frozen.add(part, [leaves[index] for index in part])
+    assert frozen.rows == len(whole)
+    assert frozen.ranges == make_ranges(whole)
+    assert frozen.leaves_root == f"sha256:{tree_root([leaves[index] for index in whole]).hex()}"
+    assert frozen.index_set_digest == sha256_digest(canonical_bytes(whole))
+
+
+def test_the_same_selection_gives_the_same_bytes(service: LocalService) -> None:
+    student = service.get("/api/v1/students/acme-tutor")["id"]
+    first, again = (service.release(student, f"same-{number}") for number in range(2))
+    assert first["files"] == again["files"] != []
+    folders = [service.data_dir / "releases" / item["name"] / "1" for item in (first, again)]
+    for file in first["files"]:
+        assert (folders[0] / file["path"]).read_bytes() == (folders[1] / file["path"]).read_bytes()
+    for name in ("leaves_root", "index_set_digest", "splits", "conditions"):
+        assert first[name] == again[name]
+
+
+def test_memory_does_not_grow_with_the_samples_that_were_taken_up() -> None:
+    frozen = Frozen()
+    tracemalloc.start()
+    for start in range(0, 200_000, 1000):
+        indices = list(range(start, start + 1000))
+        frozen.add(indices, [bytes(32)] * 1000)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert frozen.ranges == (range(200_000),)
+    assert held < 100_000
