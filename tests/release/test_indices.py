@@ -42,7 +42,7 @@ def test_pages_hold_each_wanted_sample_once_and_every_page_counts_all(
 ) -> None:
     rows, place, more = [], -1, True
     while more:
-        found = tally(merge_runs(runs_of(before), runs_of(after)), wanted, place, limit)  # type: ignore[arg-type]  # rows of any shape are what is tried
+        found = tally(merge_runs(runs_of(before), runs_of(after)), wanted, place, limit)  # type: ignore[arg-type]  # hypothesis gives texts
         assert found.counts == {
             "added": len(after - before), "removed": len(before - after), "same": len(before & after),
         }  # fmt: skip
