@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import io
 import ipaddress
 import itertools
 import os
@@ -45,6 +46,10 @@ for _name in [name for name in os.environ if name.startswith("PROVENANCE_")]:
 os.environ.setdefault("HF_HOME", str(ROOT / ".pytest_cache" / "huggingface"))
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if importlib.util.find_spec("absl"):  # comes with mlcroissant and TensorBoard
+    # Its handler closes the stream that was stderr when it was made, pytest's own, once anybody configures logging.
+    importlib.import_module("absl.logging").get_absl_handler().python_handler.stream = io.StringIO()
 
 hypothesis.settings.register_profile("developer", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -38,7 +40,7 @@ def _forms(path: Path) -> Iterator[tuple[str, bytes]]:
         yield "zstd", frame
     if data[:4] == b"PAR1":
         yield "parquet", repr(pq.ParquetFile(path).read().to_pylist()).encode()
-    if data[:2] == b"PK":
+    if data[:2] == b"PK" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             yield from ((f"zip {name}", archive.read(name)) for name in archive.namelist())
     if data[:16] == b"SQLite format 3\0":
@@ -63,12 +65,16 @@ def _unpack_frames(data: bytes) -> Iterator[bytes]:
 
 
 def _cells(path: Path) -> Iterator[bytes]:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        database.text_factory = bytes
-        tables = [name.decode() for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in tables:
-            for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - names from the file itself
-                yield from (part for cell in row for part in _bytes_of(cell))
+    with tempfile.TemporaryDirectory() as folder:  # a copy: what a kill left in the journal is only read by writing
+        for side in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{side}", f"{folder}/copy{side}")
+        with closing(sqlite3.connect(f"{folder}/copy")) as database:
+            database.text_factory = bytes
+            names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for table in (name.decode() for (name,) in names):
+                for row in database.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - names from the file itself
+                    yield from (part for cell in row for part in _bytes_of(cell))
 
 
 def _bytes_of(cell: Any) -> Iterator[bytes]:

@@ -98,6 +98,7 @@ class Fake:
     def __init__(self, folder: Path, *acts: Callable[[socket.socket], None]) -> None:
         self.listener = listen_privately(folder)
         self.requests: list[object] = []
+        self.ended = threading.Semaphore(0)  # a permit for each connection that was closed
         self._thread = threading.Thread(target=self._run, args=(acts,), daemon=True)
         self._thread.start()
 
@@ -110,6 +111,7 @@ class Fake:
                 assert data is not None
                 self.requests.append(parse_request(data))
                 act(connection)
+            self.ended.release()
 
     def close(self) -> None:
         self._thread.join(10)
@@ -160,8 +162,9 @@ def test_an_idle_connection_to_a_sequencer_that_ended_is_not_used(sqlite_log: Lo
 
     fake = Fake(tmp_path, answer, answer)  # each ends its connection behind its answer
     with closing(RemoteSequencer(sqlite_log.engine, tmp_path)) as sequencer:
-        indices = [sequencer.append(make_draft([sqlite_log.access(name)])).first_index for name in "ab"]
-    assert indices == [0, 1]
+        for number in range(2):
+            assert sequencer.append(make_draft([sqlite_log.access("ab"[number])])).first_index == number
+            assert fake.ended.acquire(timeout=10)
     fake.close()
 
 
