@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from provenance.api.views.lineage import Drawing
+from provenance.api.views.lineage import Drawing, Shape
 from provenance.report.text import mark_plain
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 190, 54, 50, 14, 6
 CHARACTERS = 24
+HEAD_CHARACTERS = 30  # the line above it is set smaller
 SWEEPS = 4
 
 
@@ -52,10 +53,11 @@ def draw_layers(drawing: Drawing) -> Markup:
         Markup(
             '<a href="{url}"><g class="node {taint}"><title>{kind}: {label}{said}</title>'
             '<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="3"/>{inner}'
-            '<text class="kind" x="{tx}" y="{ky}">{kind}{said}</text><text x="{tx}" y="{ly}">{short}</text></g></a>'
+            '<text class="kind" x="{tx}" y="{ky}">{head}</text><text x="{tx}" y="{ly}">{short}</text></g></a>'
         ).format(
             url=shape.url, taint=f"tainted {shape.taint}" if shape.taint else "", kind=shape.kind, label=mark_plain(shape.label),
-            said=f", tainted ({shape.taint})" if shape.taint else "", x=_x(shape.column), y=_y(shape.row), w=WIDTH, h=HEIGHT,
+            said=f", tainted ({shape.taint})" if shape.taint else "", head=_head(shape),
+            x=_x(shape.column), y=_y(shape.row), w=WIDTH, h=HEIGHT,
             inner=_inner(shape.column, shape.row) if shape.taint else "", tx=_x(shape.column) + 10,
             ky=_y(shape.row) + 21, ly=_y(shape.row) + 41, short=_shorten(shape.label),
         )
@@ -89,6 +91,14 @@ def _arrow(start: tuple[int, int], end: tuple[int, int], relation: str) -> Marku
     return Markup(
         '<path class="{relation}" d="M{x1} {y1} C{m} {y1} {m} {y2} {x2} {y2}"><title>{relation}</title></path>'
     ).format(relation=relation, x1=x1, y1=y1, x2=x2, y2=y2, m=middle)
+
+
+def _head(shape: Shape) -> str:
+    """Kind and mark, as far as the box is wide; its title says all."""
+    if not shape.taint:
+        return shape.kind
+    whole = f"{shape.kind}, tainted ({shape.taint.partition(' ')[0]})"
+    return whole if len(whole) <= HEAD_CHARACTERS else f"{shape.kind}, tainted"
 
 
 def _shorten(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from provenance.cli.output import print_fields, print_line, print_table
@@ -11,9 +11,8 @@ from provenance.cli.output import print_fields, print_line, print_table
 def print_diff(said: Mapping[str, Any], *, rows: int) -> None:
     """Counts first, then what moved, then the samples."""
     print_fields({side: _describe(said[side]) for side in ("before", "after")} | dict(said["counts"]))
-    for item in said["classes"]:
-        was, now = (_describe_class(item[side]) for side in ("before", "after"))
-        print_line(f"class {item['fact_class'][7:15]} of {item['teacher']} ({item['route']}): {was} -> {now}")
+    for line in _fold_classes(said["classes"]):
+        print_line(line)
     for kind, name in (("documents", "id"), ("packs", "name"), ("conditions", "key")):
         for item in said[kind]:
             print_line(f"{kind.removesuffix('s')} {item['change']}: {item[name]}")
@@ -32,5 +31,14 @@ def _describe(side: Mapping[str, Any]) -> str:
     )
 
 
-def _describe_class(item: Mapping[str, Any] | None) -> str:
-    return "absent" if item is None else f"{item['state']} {item['samples']:,}"
+def _fold_classes(classes: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for all classes of a teacher that share one fate."""
+    folds: dict[tuple[str, str, str, str], list[tuple[int, int]]] = {}
+    for item in classes:
+        sides = [item[side] or {"state": "absent", "samples": 0} for side in ("before", "after")]
+        fate = (item["teacher"], item["route"], *(side["state"] for side in sides))
+        folds.setdefault(fate, []).append((sides[0]["samples"], sides[1]["samples"]))
+    for (teacher, route, was, now), counts in folds.items():
+        before, after = (sum(column) for column in zip(*counts, strict=True))
+        many = "1 class" if len(counts) == 1 else f"{len(counts):,} classes"
+        yield f"{many} of {teacher} ({route}): {was} {before:,} -> {now} {after:,}"

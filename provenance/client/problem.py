@@ -39,8 +39,8 @@ def error_of(response: httpx.Response) -> ProvenanceError:
 def restore(body: Mapping[str, Any], status: int = 500) -> ProvenanceError:
     """The error that a problem body describes; an unknown code becomes the kind that the status stands for."""
     code, detail = body["code"], str(body.get("detail") or body.get("title") or body["code"])
-    if isinstance(body.get("decision"), dict):
-        return DeniedError(detail, body["decision"], code=code)
+    if isinstance(body.get("decision"), dict) or body.get("title") == DeniedError.title:
+        return DeniedError(detail, body.get("decision"), code=code)
     known = {kind.code: kind for kind in _all_kinds(ProvenanceError)}
     kind = known.get(code) or _BY_STATUS.get(status) or (MalformedError if status < 500 else ProvenanceError)
     if kind is DeniedError:

@@ -116,7 +116,7 @@ def list_blocking(answer: Mapping[str, Any]) -> list[str]:
     ]
     asked = [item["requirement"].lower() for item in answer["conditions"]]
     held = [
-        f"{item['text']} ({item['document']})"
+        f"{item['text']} ({item['document']})" if item["document"] else item["text"]
         for item in answer["reasons"]
         if item["effect"] in VERDICTS.values() and not any(text in item["text"].lower() for text in asked)
     ]

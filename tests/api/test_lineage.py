@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.export.openlineage import errors_in, list_facets
-from tests.service import LocalService
+from tests.service import LocalService, make_sample
 
 URL = "/api/v1/lineage"
 
@@ -109,3 +109,17 @@ def test_a_repeated_registration_is_answered_as_the_first(service: LocalService)
     body = {"provider": "acme", "name": "twice", "kind": "open-weights", "parents": ["openai/gpt-4o"]}
     first = service.post("/api/v1/models", body, expect=201, headers=headers)
     assert service.post("/api/v1/models", body, expect=201, headers=headers) == first
+
+
+def test_classes_with_one_name_and_the_same_neighbours_are_drawn_as_one_box(service: LocalService) -> None:
+    teacher = {"provider": "acme-lab", "model": "foldable", "route": "weights"}
+    days = [
+        make_sample(day, teacher, dataset="folds") | {"generated_at": f"2026-11-{day:02d}T10:00:00Z"}
+        for day in (3, 4, 5)
+    ]
+    service.capture(days)
+    page = service.client.get("/lineage", params={"root": "acme-lab/foldable"}).text
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    assert drawing.count('<g class="node') == 2
+    assert "samples, 3 classes" in drawing
+    assert page.count("<tr data-row>") == 4  # the table below says each

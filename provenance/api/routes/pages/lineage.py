@@ -140,14 +140,37 @@ def _draw(
         return None
     deepest = max(reached[number].distance for number in shown)
     columns = {n: deepest - reached[n].distance if turned else reached[n].distance for n in shown}
-    rows = place_rows(columns, [(edge.parent, edge.child) for edge in edges])
+    folds = _fold_samples(graph, labels, columns, edges, taint)
+    first = {member: members[0] for members in folds for member in members}
+    arrows = dict.fromkeys((first[edge.parent], first[edge.child], edge.relation) for edge in edges)
+    rows = place_rows({members[0]: columns[members[0]] for members in folds}, [arrow[:2] for arrow in arrows])
     shapes = []
-    for number in shown:
+    for number, *others in folds:
         node = graph.nodes[number]
         kind = KINDS.get(node.kind, node.kind)
+        kind += f", {len(others) + 1} classes" if others else ""
         place = (number, columns[number], rows[number])
         shapes.append(Shape(*place, kind, labels.text(node), _node_url(labels, node), taint.get(number)))
-    return Drawing(shapes, [(edge.parent, edge.child, edge.relation) for edge in edges])
+    return Drawing(shapes, list(arrows))
+
+
+def _fold_samples(
+    graph: Graph, labels: Labels, columns: dict[int, int], edges: list[Edge], taint: dict[int, str]
+) -> list[list[int]]:
+    """Nodes that are drawn as one: classes of samples with one name, mark, column and the same neighbours."""
+    parents: dict[int, set[tuple[int, str]]] = {}
+    children: dict[int, set[tuple[int, str]]] = {}
+    for edge in edges:
+        parents.setdefault(edge.child, set()).add((edge.parent, edge.relation))
+        children.setdefault(edge.parent, set()).add((edge.child, edge.relation))
+    folds: dict[Any, list[int]] = {}
+    for number, column in columns.items():
+        node, ends = graph.nodes[number], (parents.get(number, ()), children.get(number, ()))
+        alike = (
+            (labels.text(node), taint.get(number), column, *map(frozenset, ends)) if node.kind == "samples" else number
+        )
+        folds.setdefault(alike, []).append(number)
+    return list(folds.values())
 
 
 def _fill_steps(asked: Asked, root: str, to: str) -> list[Link] | None:
