@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,24 +35,53 @@ from provenance.store.tables import (
     Model,
     Release,
 )
-from provenance.terms.catalogue import load_catalogue
+from provenance.terms.catalogue import Catalogue, load_catalogue
 
 MODELS, QUICK_MODELS, CLASSES, EACH = 10_000, 200, 2_000, 5
 AT = "2026-11-24T10:00:00Z"
 
 
-def run(options: Options, folder: Path) -> Iterator[Result]:
-    """The largest size on SQLite."""
+@dataclass(frozen=True)
+class Filled:
+    """A database on SQLite with models over the samples of the largest size."""
+
+    path: Path
+    engine: Engine
+    catalogue: Catalogue
+    classes: list[tuple[str, dict[str, Any]]]
+    samples: int
+    models: int
+    edges: int
+
+    @property
+    def counts(self) -> dict[str, float | str]:
+        """What a line of the table says of it."""
+        return {"samples": self.samples, "models": self.models, "edges": self.edges}
+
+    def drop(self) -> None:
+        """Remove it."""
+        self.engine.dispose()
+        self.path.unlink()
+
+
+def fill_lineage(options: Options, folder: Path) -> Filled:
+    """Fill one."""
     samples = max(options.sizes)
     models = MODELS if samples >= MODELS * 100 else QUICK_MODELS
     catalogue = load_catalogue()
     classes = make_classes(catalogue, CLASSES if models == MODELS else options.classes)
-    path = folder / f"lineage-{samples}.db"
+    path = folder / f"models-{samples}.db"
     engine = fill_database(f"sqlite:///{path}", classes, samples)
     edges = add_models(engine, classes, models, log_size_of(samples))
-    more: dict[str, float | str] = {"samples": samples, "models": models, "edges": edges}
+    return Filled(path, engine, catalogue, classes, samples, models, edges)
+
+
+def run(options: Options, folder: Path) -> Iterator[Result]:
+    """The largest size on SQLite."""
+    filled = fill_lineage(options, folder)
+    engine, catalogue = filled.engine, filled.catalogue
     with read_session(engine) as session:
-        first, last = f"model:mdl_{0}", f"model:mdl_{models - 1}"
+        first, last = f"model:mdl_{0}", f"model:mdl_{filled.models - 1}"
         acts = {
             "the whole graph, read anew": lambda: read_anew(session),
             "the same after an append": lambda: read_after_append(engine),
@@ -64,9 +94,8 @@ def run(options: Options, folder: Path) -> Iterator[Result]:
             "the frozen reach of a recall": lambda: freeze_reach(session, [first]),
         }
         for name, act in acts.items():
-            yield result(name, "question", 1, time_median(act, max(options.rounds, 5)), **more)
-    engine.dispose()
-    path.unlink()
+            yield result(name, "question", 1, time_median(act, max(options.rounds, 5)), **filled.counts)
+    filled.drop()
 
 
 def read_anew(session: Session) -> Graph:

@@ -54,6 +54,15 @@ STUDENT: dict[str, Any] = {
     "training": {"location": "FR", "hardware": "cpu"},
 }
 
+SMALL_TRAINING: dict[str, Any] = {  # settings of a run that trains for real and takes seconds
+    "student": "scratch",
+    "hidden": 64,
+    "layers": 1,
+    "common_tokens": 300,
+    "sample_generations": 1,
+    "test_samples": 2,
+}
+
 
 def make_sample(
     number: int = 0, teacher: dict[str, Any] = APACHE, *, dataset: str = "mixed", **facts: Any

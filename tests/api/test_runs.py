@@ -9,18 +9,10 @@ import pytest
 
 from provenance.store.jobs import create_job
 from provenance.store.session import write_session
-from tests.service import STUDENT, LocalService
+from tests.service import SMALL_TRAINING, STUDENT, LocalService
 
 URL = "/api/v1/runs"
-SCRATCH = {
-    "student": "scratch",
-    "hidden": 64,
-    "layers": 1,
-    "common_tokens": 300,
-    "sample_generations": 1,
-    "test_samples": 2,
-}
-GOOD: dict[str, Any] = {"release": "tutor@1", "student": "acme-tutor", "config": SCRATCH}
+GOOD: dict[str, Any] = {"release": "tutor@1", "student": "acme-tutor", "config": SMALL_TRAINING}
 
 
 def refuse(service: LocalService, status: int, body: dict[str, Any]) -> Any:
@@ -78,8 +70,8 @@ BAD = [
     (404, "release", GOOD | {"release": "nothing@1"}),
     (404, "student", GOOD | {"student": "nobody"}),
     (422, "recipe", GOOD | {"recipe": "alchemy"}),
-    (422, "max_steps", GOOD | {"config": SCRATCH | {"max_steps": 0}}),
-    (422, "speed", GOOD | {"config": SCRATCH | {"speed": 3}}),
+    (422, "max_steps", GOOD | {"config": SMALL_TRAINING | {"max_steps": 0}}),
+    (422, "speed", GOOD | {"config": SMALL_TRAINING | {"speed": 3}}),
     (422, "config", GOOD | {"config": []}),
     (422, "backend", GOOD | {"backend": "abacus"}),
     (422, "gpus", GOOD | {"gpus": -1}),
@@ -120,7 +112,7 @@ def test_only_a_run_can_be_cancelled(service: LocalService) -> None:
 @pytest.mark.training
 def test_a_run_trains_registers_its_model_with_the_conditions_and_streams_its_events(service: LocalService) -> None:
     headers = {"Idempotency-Key": "run-1"}
-    body = GOOD | {"config": SCRATCH | {"max_steps": 3}}
+    body = GOOD | {"config": SMALL_TRAINING | {"max_steps": 3}}
     said = service.post(URL, body, headers=headers)
     assert set(said) == {"id", "status_url", "events_url"}
     assert service.post(URL, body, headers=headers) == said
@@ -149,7 +141,7 @@ def test_a_run_trains_registers_its_model_with_the_conditions_and_streams_its_ev
 @pytest.mark.slow
 @pytest.mark.training
 def test_a_run_that_is_cancelled_ends_and_registers_nothing(service: LocalService) -> None:
-    said = service.post(URL, GOOD | {"config": SCRATCH | {"max_steps": 100_000}})
+    said = service.post(URL, GOOD | {"config": SMALL_TRAINING | {"max_steps": 100_000}})
     while not service.get(said["status_url"])["progress"]:
         assert service.get(said["status_url"])["state"] != "failed"
     assert service.client.post(f"{said['status_url']}/cancel").status_code == 202

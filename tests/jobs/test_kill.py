@@ -21,7 +21,7 @@ from provenance.store.tables import StatementRow
 from provenance.training.files import check_files
 from provenance.verify import verify
 from tests.remains import find_remains
-from tests.service import ServiceProcess, make_sample, make_samples
+from tests.service import SMALL_TRAINING, ServiceProcess, make_sample, make_samples
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., ServiceProcess]
@@ -176,23 +176,13 @@ def test_many_kills_while_starting_leave_a_service_that_starts(start_service: St
     assert len(keys) == len(set(keys))
 
 
-SMALL = {
-    "student": "scratch",
-    "hidden": 64,
-    "layers": 1,
-    "common_tokens": 300,
-    "sample_generations": 1,
-    "test_samples": 2,
-}
-
-
 @pytest.mark.training
 def test_a_kill_in_the_middle_of_training_leaves_the_trainer_at_work_and_it_is_found_again(
     start_service: Start, world: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(world, tmp_path / "data")
     service = start_service()
-    config = SMALL | {"max_steps": 60, "save_steps": 10}
+    config = SMALL_TRAINING | {"max_steps": 60, "save_steps": 10}
     body = {"release": "tutor@1", "student": "acme-tutor", "config": config}
     url = service.post("/api/v1/runs", body)["status_url"]
     folder = service.data_dir / "runs" / url.rpartition("/")[2]
@@ -219,7 +209,7 @@ def test_a_kill_in_the_middle_of_a_resume_delays_it_only(
 ) -> None:
     shutil.copytree(world, tmp_path / "data")
     service = start_service()
-    config = SMALL | {"max_steps": 80, "save_steps": 5}
+    config = SMALL_TRAINING | {"max_steps": 80, "save_steps": 5}
     body = {"release": "tutor@1", "student": "acme-tutor", "config": config}
     url = service.post("/api/v1/runs", body)["status_url"]
     folder = service.data_dir / "runs" / url.rpartition("/")[2]

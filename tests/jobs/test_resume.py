@@ -13,20 +13,12 @@ from provenance.training.backend import Need
 from provenance.training.local import LocalBackend
 from provenance.training.slots import Held
 from provenance.training.supervise import cancel_run, read_events
-from tests.service import LocalService
+from tests.service import SMALL_TRAINING, LocalService
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 URL = "/api/v1/runs"
-SMALL = {
-    "student": "scratch",
-    "hidden": 64,
-    "layers": 1,
-    "common_tokens": 300,
-    "sample_generations": 1,
-    "test_samples": 2,
-}
 BODY: dict[str, Any] = {"release": "tutor@1", "student": "acme-tutor", "seed": 3}
-LONG = SMALL | {"max_steps": 100_000, "save_steps": 5}
+LONG = SMALL_TRAINING | {"max_steps": 100_000, "save_steps": 5}
 
 
 def launch(service: LocalService, config: dict[str, Any], **changes: Any) -> str:
@@ -59,7 +51,7 @@ def phases(run: dict[str, Any]) -> list[str]:
 
 
 def test_a_resumed_run_consumes_what_an_undisturbed_one_does_and_ends_in_the_same_model(service: LocalService) -> None:
-    config = SMALL | {"max_steps": 150, "save_steps": 5}
+    config = SMALL_TRAINING | {"max_steps": 150, "save_steps": 5}
     whole = service.wait(launch(service, config))["statement"]
     url = launch(service, config)
     ended = stop(service, url)

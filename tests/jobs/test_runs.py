@@ -8,23 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.service import LocalService
+from tests.service import SMALL_TRAINING, LocalService
 
 pytestmark = [pytest.mark.training, pytest.mark.slow]
 URL = "/api/v1/runs"
-SMALL = {
-    "student": "scratch",
-    "hidden": 64,
-    "layers": 1,
-    "common_tokens": 300,
-    "sample_generations": 1,
-    "test_samples": 2,
-}
 BODY: dict[str, Any] = {"release": "tutor@1", "student": "acme-tutor"}
 
 
 def launch(service: LocalService, steps: int, **changes: Any) -> str:
-    body = BODY | {"config": SMALL | {"max_steps": steps, "save_steps": 10_000}} | changes
+    body = BODY | {"config": SMALL_TRAINING | {"max_steps": steps, "save_steps": 10_000}} | changes
     return str(service.post(URL, body)["status_url"])
 
 
@@ -62,7 +54,7 @@ def test_runs_wait_for_a_slot_in_the_order_in_which_they_were_asked_for(service:
 
 
 def test_a_run_of_two_processes_is_asked_for_over_the_interface(service: LocalService) -> None:
-    run = service.wait(launch(service, 4, processes=2, config=SMALL | {"max_steps": 4, "batch_size": 2}))
+    run = service.wait(launch(service, 4, processes=2, config=SMALL_TRAINING | {"max_steps": 4, "batch_size": 2}))
     assert run["state"] == "done", run
     assert run["plan"]["processes"] == 2
 
@@ -79,6 +71,6 @@ def test_what_the_machine_does_not_have_is_refused_and_nothing_is_begun(
         (503, "PROVENANCE_RAY_URL", {"backend": "ray"}),
     ]
     for status, named, changes in bad:
-        problem = service.post(URL, BODY | {"config": SMALL} | changes, expect=status)
+        problem = service.post(URL, BODY | {"config": SMALL_TRAINING} | changes, expect=status)
         assert named in str(problem)
     assert service.log_size() == size
