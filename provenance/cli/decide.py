@@ -222,9 +222,8 @@ def _check_case(line: bytes, number: int) -> dict[str, Any]:
 def _print_answer(answer: Mapping[str, Any]) -> None:
     print_line(f"{answer['verdict'].upper()}")
     for reason in answer["reasons"]:
-        print_line(
-            f"  {reason['effect']}: {reason['document']} {reason['clause']} ({reason['route']}): {reason['text']}"
-        )
+        source = " ".join(filter(None, (reason["document"], reason["clause"])))
+        print_line(f"  {reason['effect']}: {source} ({reason['route']}): {reason['text']}")
     for title, items in (("conditions", answer["conditions"]), ("remedies", answer["remedies"])):
         if items:
             print_line(f"{title}:")

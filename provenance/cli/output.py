@@ -93,11 +93,8 @@ def print_error(exc: ProvenanceError, *, as_json: bool) -> None:
         for reason in exc.decision.get("reasons") or []:
             if reason.get("lifted_by"):
                 continue
-            sys.stderr.write(
-                show_plain(
-                    f"  {reason.get('effect')}: {reason.get('document')} {reason.get('clause')}: {reason.get('text')}\n"
-                )
-            )
+            said = " ".join(filter(None, (reason.get("document"), reason.get("clause"))))
+            sys.stderr.write(show_plain(f"  {reason.get('effect')}: {said}: {reason.get('text')}\n"))
 
 
 @contextmanager

@@ -74,54 +74,50 @@ class Carrier:
         """`terms_of` asks for the terms of another day instead of the samples' own."""
         self.graph, self.catalogue, self.facts, self.party, self.terms_of = graph, catalogue, facts, party, terms_of
         self.held: dict[int, Held] = {}
+        self.made_with: dict[int, Held] = {}
+        """The same without the licence of the node itself: what a model says carries how it was made. The terms of the
+        model itself are asked for the samples, by their day and route."""
 
     def carry(self, starts: Iterable[int]) -> None:
-        """Fill `held` for the starts and all their ancestors."""
+        """Fill `held` and `made_with` for the starts and all their ancestors."""
         order = order_ancestors(self.graph, starts)
         for node in order.sorted:
-            self.held[node] = self._collect(node)
+            self._collect(node)
         for node in order.ringed:
+            self._collect(node)
             text = "a ring of claims: what is inherited in it cannot be said"
-            self.held[node] = {
-                **self._collect(node),
-                ("unknown", text, None, False): Carried("unknown", None, text, None, (node,)),
-            }
+            for held in (self.held[node], self.made_with[node]):
+                _keep(held, Carried("unknown", None, text, None, (node,)))
 
-    def receive(self, edges: Iterable[Edge]) -> Held:
-        """What comes along these edges from parents that were carried; paths end at the child."""
+    def receive(self, edges: Iterable[Edge], *, making: bool = False) -> Held:
+        """What comes along these edges from parents that were carried; paths end at the child.
+
+        With `making`, a model that is the same under another name hands on how it was made, and not its licence.
+        """
         held: Held = {}
         for edge in edges:
-            for carried in self.held.get(edge.parent, {}).values():
+            of_making = edge.relation == "generated" or (making and edge.relation == "same")
+            for carried in (self.made_with if of_making else self.held).get(edge.parent, {}).values():
                 if (step := self._pass(edge, carried)) is not None:
                     _keep(held, replace(step, path=(*step.path, edge.child)))
         return held
 
-    def _collect(self, node: int) -> Held:
-        kind = self.graph.nodes[node].kind
-        held = self.receive(self.graph.edges(node, "ancestors"))
-        begun = self._begin_samples(node) if kind == "samples" else self._begin_model(node)
-        for carried in begun:
-            _keep(held, carried)
-        return held
+    def _collect(self, node: int) -> None:
+        edges = self.graph.edges(node, "ancestors")
+        self.held[node], self.made_with[node] = self.receive(edges), self.receive(edges, making=True)
+        is_samples = self.graph.nodes[node].kind == "samples"
+        for carried in self._begin_samples(node) if is_samples else self._begin_model(node):
+            _keep(self.held[node], carried)
 
     def _pass(self, edge: Edge, carried: Carried) -> Carried | None:
         """What is left of a document when it goes along an edge; None where it stops."""
         if edge.relation == "generated":
-            return self._pass_outputs(edge, carried)
+            if carried.mode == "base":
+                return _of_outputs(carried)
+            return None if carried.mode == "outputs" else carried
         if edge.relation == "made" and carried.mode == "contract":
             return carried if reaches_party(carried.party, self.party(edge.child)) else None
         return carried
-
-    def _pass_outputs(self, edge: Edge, carried: Carried) -> Carried | None:
-        if not self._is_known_by_lineage(edge.parent):
-            return None  # its own terms are asked for the samples, by their day and route
-        if carried.mode == "base":
-            return _of_outputs(carried)
-        return None if carried.mode == "outputs" else carried
-
-    def _is_known_by_lineage(self, model: int) -> bool:
-        """Whether what a model carries comes from how it was made, rather than from its provider's terms."""
-        return any(edge.relation in ("made", "parent", "same") for edge in self.graph.edges(model, "ancestors"))
 
     def _begin_samples(self, node: int) -> Iterable[Carried]:
         facts = self.facts(node)

@@ -156,6 +156,39 @@ def test_a_model_that_was_only_registered_is_no_permission(story: Story, catalog
     assert ask(story, catalogue, pack).verdict == "review"
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("openai/gpt-4o", BOUGHT, "allow"),
+        ("huggingface-smollm/smollm2-135m-instruct", {}, "allow"),
+        ("google/gemma-2-9b", {}, "review"),
+    ],
+    ids=lambda case: case[0],
+)
+def test_that_a_teacher_is_registered_as_well_changes_nothing(
+    story: Story, catalogue: Catalogue, pack: Pack, case: tuple[str, dict[str, Any], str]
+) -> None:
+    teacher, sample, verdict = case
+    student = ACME | {"competes_with": [], "purpose": "classification", "use": "research", "distribution": "none"}
+    story.sample("two", teacher, **sample)
+    before = ask(story, catalogue, pack, student).answer
+    assert before["verdict"] == verdict
+    story.model(teacher, kind="hosted" if sample else "open-weights")
+    after = ask(story, catalogue, pack, student).answer
+    assert {**after, "log_size": 0} == {**before, "log_size": 0}
+    story.train("acme/built-on-it", story.release("two"), base=teacher)  # nor that somebody builds on it
+    again = ask(story, catalogue, pack, student).answer
+    assert {**again, "log_size": 0} == {**before, "log_size": 0}
+
+
+def test_a_registered_model_carries_what_it_says_that_it_was_made_of(
+    story: Story, catalogue: Catalogue, pack: Pack
+) -> None:
+    story.sample("two", "acme/tuned")
+    story.model("acme/tuned", "google/gemma-2-9b")
+    assert "google-gemma-terms-2025-03-24" in documents(ask(story, catalogue, pack))
+
+
 def test_a_rewriter_does_not_wash_its_source(story: Story, catalogue: Catalogue, pack: Pack) -> None:
     source = story.sample("one", "openai/gpt-4o", samples=1, generated_at="2026-03-01T00:00:00Z", **BOUGHT)
     story.sample("two", "huggingface-smollm/smollm2-135m-instruct", samples=1, parents=[str(source)])
